@@ -74,13 +74,9 @@ def test_law_2_an_error_that_nobody_foresaw_in_one_folder_ends_no_other(
     assert "evidence: junk: unexpected error" in caplog.text
 
 
-def test_a_step_has_no_more_files_than_may_be_posted_together() -> None:
-    key, sizes = SimKey.ed25519(), []
+def _load(made: EvidenceVerifier, key: SimKey) -> None:
+    """Let a verifier load a folder to its end."""
     files = [signed_manifest(key, f"ft:x:acme::{number}")[0] for number in range(FILES)]
-    made = EvidenceVerifier(
-        lambda added, _: sizes.append(len(added)),
-        VerificationLimits(slice_tries=1, post_seconds=60.0, post_files=4),
-    )
     made.put_keys([PublicKey.from_pem(key.pem)])
     made.put_files(Path("evidence"), tuple(files), ())
     made.start()
@@ -89,6 +85,15 @@ def test_a_step_has_no_more_files_than_may_be_posted_together() -> None:
         waiting.wait(0.005)
     made.request_stop()
     assert made.join(60)
+
+
+def test_a_step_has_no_more_files_than_may_be_posted_together() -> None:
+    key, sizes = SimKey.ed25519(), []
+    made = EvidenceVerifier(
+        lambda added, _: sizes.append(len(added)),
+        VerificationLimits(slice_tries=1, post_seconds=60.0, post_files=4),
+    )
+    _load(made, key)
     assert sizes == [4, 4, 4]
 
 
@@ -98,18 +103,10 @@ def test_cycles_are_looked_for_rarely_in_a_first_load_alone(
     before = gc.get_threshold()
     monkeypatch.setattr(evidence_verifier, "_OBJECTS", before[0])
     key, seen = SimKey.ed25519(), []
-    files = [signed_manifest(key, f"ft:x:acme::{number}")[0] for number in range(FILES)]
     made = EvidenceVerifier(
         lambda *_: seen.append(gc.get_threshold()[0]),
         VerificationLimits(post_seconds=0.0, many=2, batch=1),
     )
-    made.put_keys([PublicKey.from_pem(key.pem)])
-    made.put_files(Path("evidence"), tuple(files), ())
-    made.start()
-    waiting = threading.Event()
-    while not made.settled():
-        waiting.wait(0.005)
-    made.request_stop()
-    assert made.join(60)
+    _load(made, key)
     assert max(seen) > before[0]
     assert gc.get_threshold() == before
