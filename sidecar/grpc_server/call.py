@@ -178,11 +178,12 @@ class Call:
         except asyncio.CancelledError:
             reply, self._status = None, (_CANCELLED, b"")
             raise
-        except NotImplementedError:  # generated code raises it, with this status
+        except Exception as error:
             reply = None
-        except Exception:
-            log.exception("a call of gRPC failed")
-            reply, self._status = None, (_UNKNOWN, b"the gate failed")
+            # Generated code raises this one for a missing method, once it has set the status.
+            if not isinstance(error, NotImplementedError) or self._status[0] == _OK:
+                log.exception("a call of gRPC failed")
+                self._status = (_UNKNOWN, b"the gate failed")
         finally:
             self._end(reply)
             self._task = None  # its exception refers to this call

@@ -31,7 +31,7 @@ class Service:
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def unary(self, request: bytes, context: Any) -> bytes | None:
-        """``reverse …``, ``metadata``, ``time``, ``abort``, ``raise``, ``none``, or ``wait``."""
+        """Reverse, or do what the first word says, such as ``abort``, ``raise`` or ``wait``."""
         what, _, rest = request.partition(b" ")
         if what == b"metadata":
             return str(dict(context.invocation_metadata())["x-test"]).encode()
@@ -41,6 +41,8 @@ class Service:
             await context.abort(grpc.StatusCode.NOT_FOUND, "nothing of that name")
         if what == b"raise":
             raise RuntimeError("a secret")
+        if what == b"missing":
+            raise NotImplementedError("of something that the method called")
         if what == b"none":
             return None
         if what == b"wait":

@@ -170,3 +170,14 @@ def test_a_stop_without_patience_ends_the_one_that_waits(run: Callable[[Story], 
         return it.service.seen
 
     assert run(story) == ["cancelled"]
+
+
+def test_something_not_implemented_within_a_method_is_no_status_ok(
+    run: Callable[[Story], Any],
+) -> None:
+    """To Envoy, a stream of ext_proc that ends with OK is the permission to go on."""
+
+    async def story(it: Served) -> Any:
+        return (await status(it.unary(b"missing")))[0]
+
+    assert run(story) == "UNKNOWN"
