@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sidecar.cli import assessment_view, heard
+from sidecar.cli import assessment_view, refresh_status
 from sidecar.cli.common import CliError, JsonOption, present
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
@@ -27,8 +27,8 @@ from sidecar.core.snapshot import TrustState
 from sidecar.core.window import parse_instant, rfc3339
 from sidecar.formats.amounts import amount
 from sidecar.impact.assumed import assumed_credential
-from sidecar.impact.seen import MAX_LINE_BYTES, use_of
-from sidecar.impact.uses import EnvironmentCall, uses
+from sidecar.impact.logged_calls import MAX_LINE_BYTES, use_of
+from sidecar.impact.possible_calls import EnvironmentCall, uses
 from sidecar.trust.config import TrustConfig, load
 from sidecar.trust.load_once import load_as_of
 from sidecar.trust.refresher import AuthorityStatus
@@ -89,7 +89,7 @@ class Audited:
             "agrees": not differences if self.compared else None,
             "differences": differences,
             "assessed": assessment_view.to_json(self.assessment, asked=_asked(self)),
-            "authorities": heard.to_json(self.statuses),
+            "authorities": refresh_status.to_json(self.statuses),
             "facts": None if self.facts is None else dict(self.facts),
             "others": None
             if self.others is None
@@ -280,7 +280,7 @@ def _show(console: Console, found: Audited) -> None:
         )
     console.print()
     console.print(assessment_view.steps_table(found.assessment, asked=_asked(found)))
-    heard.print_problems(console, found.statuses)
+    refresh_status.print_problems(console, found.statuses)
     console.print()
     if not found.compared:
         console.print(

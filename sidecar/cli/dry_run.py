@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.cli import assessment_view, heard, not_counting
+from sidecar.cli import assessment_view, not_counting, refresh_status
 from sidecar.cli.common import CliError, present
 from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.tables import stdout
@@ -85,7 +85,7 @@ def to_json(result: DryRun) -> dict[str, Any]:
         "expires": None if credential is None else credential.expires.isoformat(),
         "ends_first": None if ends is None else assessment_view.ending_json(ends),
         "steps": None if view is None else view["steps"],
-        "authorities": heard.to_json(result.statuses),
+        "authorities": refresh_status.to_json(result.statuses),
         "not_counting": [asdict(one) for one in _not_counting(result)],
         "decision": record(result.outcome),
         "remedy": remedy(decision.reason),
@@ -108,7 +108,7 @@ def show(console: Console, result: DryRun) -> None:
     console.print(_verdict(decision))
     for line in not_counting.lines(_not_counting(result)):
         console.print(line)
-    heard.print_problems(console, result.statuses)
+    refresh_status.print_problems(console, result.statuses)
 
 
 def _not_counting(result: DryRun) -> tuple[NotCounting, ...]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sidecar.cli.common import CliError, JsonOption, present
-from sidecar.cli.heard import print_problems
+from sidecar.cli.refresh_status import print_problems
 from sidecar.cli.tables import show_table, stdout
 from sidecar.cli.verify import DEFAULT_TRUST, Trust
 from sidecar.core.window import rfc3339

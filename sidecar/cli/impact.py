@@ -15,7 +15,6 @@ from rich.progress import Progress
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
 from sidecar.cli.common import CliError, JsonOption, present
-from sidecar.cli.heard import print_problems
 from sidecar.cli.impact_options import (
     DEFAULT_DAYS,
     Calls,
@@ -24,9 +23,10 @@ from sidecar.cli.impact_options import (
     LogOption,
     counted_name,
 )
+from sidecar.cli.refresh_status import print_problems
 from sidecar.cli.tables import stdout
 from sidecar.core.documents import Withdrawal
-from sidecar.impact import seen
+from sidecar.impact import logged_calls
 from sidecar.impact.compare import Impact, impact
 from sidecar.impact.page import impact_page
 from sidecar.trust.config import load
@@ -106,7 +106,7 @@ def computed(
     if authority not in (names := [each.name for each in config.authorities]):
         raise CliError(f"--as {authority}: not in {trust}; expected one of {', '.join(names)}")
     now = datetime.now(UTC)
-    calls = seen.read(log, _since(now, days)) if log else None
+    calls = logged_calls.read(log, _since(now, days)) if log else None
     state, _, statuses = load_verified(config)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

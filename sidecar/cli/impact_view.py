@@ -11,7 +11,7 @@ from sidecar.cli.tables import show_table
 from sidecar.core.window import rfc3339
 from sidecar.formats.amounts import amount
 from sidecar.impact.compare import Impact, Stop
-from sidecar.impact.seen import CallCount, SeenCalls
+from sidecar.impact.logged_calls import CallCount, LoggedCalls
 from sidecar.trust.refresher import AuthorityStatus
 
 NO_MODEL = "(calls that name no model)"
@@ -59,7 +59,7 @@ def _count(count: CallCount) -> dict[str, Any]:
     return {"calls": count.calls, "first": rfc3339(count.first), "last": rfc3339(count.last)}
 
 
-def _log(seen: SeenCalls) -> dict[str, Any]:
+def _log(seen: LoggedCalls) -> dict[str, Any]:
     return {
         "since": rfc3339(seen.since),
         "files": seen.files,

@@ -18,7 +18,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sidecar import resources
-from sidecar.cli import assessment_view, common, heard, policy_diff_view, policy_view, verify
+from sidecar.cli import (
+    assessment_view,
+    common,
+    policy_diff_view,
+    policy_view,
+    refresh_status,
+    verify,
+)
 from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.tables import stdout
 from sidecar.core.facts import to_input
@@ -27,7 +34,7 @@ from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server
 from sidecar.policy import as_if as as_ifs
 from sidecar.policy import checks, copies, pages, replay, rules, scaffold
-from sidecar.policy.in_turn import ask_in_turn
+from sidecar.policy.ask_in_turn import ask_in_turn
 
 FULL_COVERAGE = 100.0
 
@@ -215,7 +222,7 @@ def explain(
         else:
             console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
             console.print("The policies were not asked.")
-            heard.print_problems(console, inquired.statuses)
+            refresh_status.print_problems(console, inquired.statuses)
         raise typer.Exit(1)
     catalogue = rules.catalogue(opa_path(), policies)
     with tree_server(opa_path(), tree.read(policies)) as server:

@@ -17,7 +17,14 @@ import typer
 from rich.console import Console
 
 from sidecar.authority import checks
-from sidecar.cli import assessment_view, common, dry_run, evidence_view, heard, not_counting
+from sidecar.cli import (
+    assessment_view,
+    common,
+    dry_run,
+    evidence_view,
+    not_counting,
+    refresh_status,
+)
 from sidecar.cli.common import CliError, present
 from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.option_groups import grouped
@@ -32,7 +39,7 @@ from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 from sidecar.extract import call_builder
 from sidecar.impact.assumed import assumed_credential
-from sidecar.impact.uses import CALLING, TUNING
+from sidecar.impact.possible_calls import CALLING, TUNING
 from sidecar.providers import PROVIDERS, operation_names
 from sidecar.providers.provider import Provider as ProviderTable
 from sidecar.trust.config import load
@@ -111,7 +118,7 @@ class Inquired:
         console.print(assessment_view.summary(self.assessment))
         for line in not_counting.lines(self.not_counting):
             console.print(line)
-        heard.print_problems(console, self.statuses)
+        refresh_status.print_problems(console, self.statuses)
 
     def proofs(self) -> Iterator[tuple[Assessment, Facts]]:
         """Yield what policies would be asked about, in order, with what it rests on."""
@@ -310,7 +317,7 @@ def explain(
     assessment = inquired.assessment
     if as_json:
         value = inquired.to_json()
-        value["authorities"] = heard.to_json(inquired.statuses)
+        value["authorities"] = refresh_status.to_json(inquired.statuses)
         print(json.dumps(value, indent=2))
     else:
         console = stdout()

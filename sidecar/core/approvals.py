@@ -20,7 +20,7 @@ from sidecar.core.grants import REGULATOR
 from sidecar.core.patterns import any_matches
 from sidecar.core.predicates import Approval, Manifest
 from sidecar.core.reasons import Reason
-from sidecar.core.shown import MOST_SHOWN, beyond
+from sidecar.core.shown_evidence import MOST_SHOWN, beyond
 from sidecar.core.succession import required_approvals
 
 

@@ -16,7 +16,7 @@ from immutables import Map
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import Signer
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.remembered import RememberedTables
+from sidecar.core.memory_tables import RememberedTables
 from sidecar.core.snapshot import AuthorityView, KeyRecord, TrustState
 from sidecar.core.tables import EMPTY, Tables
 from sidecar.core.trust_state import VerifiedState, key_records

@@ -19,7 +19,7 @@ from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import overlaps
 from sidecar.core.predicates import Manifest, Result, Suite, SuiteResult
 from sidecar.core.reasons import Reason
-from sidecar.core.shown import MOST_SHOWN, beyond
+from sidecar.core.shown_evidence import MOST_SHOWN, beyond
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
 from sidecar.core.withdrawals import failure_keys

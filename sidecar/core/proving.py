@@ -32,7 +32,7 @@ from sidecar.core.facts import (
     WindowFacts,
 )
 from sidecar.core.predicates import Environment, Manifest, Suite
-from sidecar.core.shown import newest_of_each
+from sidecar.core.shown_evidence import newest_of_each
 from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 

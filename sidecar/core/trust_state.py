@@ -24,8 +24,8 @@ from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.lineages import Lineages
 from sidecar.core.memory import NOTHING, Remembered
+from sidecar.core.memory_tables import RememberedTables, recalled
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.remembered import RememberedTables, recalled
 from sidecar.core.snapshot import AuthorityView, KeyRecord, Rejected, TrustState
 from sidecar.core.tables import EMPTY, Drafts, Tables
 from sidecar.core.verification import VerifiedFile, verify_file

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 
 from sidecar.core.reasons import Reason
-from sidecar.doctor.ask import NoAnswerError, Reply, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.doctor.http_client import NoAnswerError, Reply, ask
 from sidecar.doctor.installation import Installation
 
 MODEL = "admissibility-canary"

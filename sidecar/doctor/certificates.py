@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from sidecar.core.window import rfc3339
-from sidecar.doctor.ask import SECONDS, NoAnswerError, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.doctor.http_client import SECONDS, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
 
 _RENEW = "Have it renewed; short-lived certificates need their agent running."

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.doctor.http_client import NoAnswerError, Place, ask
 from sidecar.doctor.installation import Installation
 
 SKEW = timedelta(seconds=30)

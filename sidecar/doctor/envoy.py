@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.doctor.http_client import NoAnswerError, Place, ask
 from sidecar.doctor.installation import Installation
 from sidecar.formats.amounts import amount
 from sidecar.resources.versions import ENVOY

@@ -12,8 +12,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.core.window import rfc3339
-from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.doctor.http_client import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.formats.amounts import amount

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sidecar.doctor.ask import Place
+from sidecar.doctor.http_client import Place
 from sidecar.formats.addresses import split_address
 from sidecar.opa.client import UNIX
 from sidecar.service import config

@@ -18,8 +18,8 @@ from sidecar.core.documents import Withdrawal
 from sidecar.core.reasons import EvidenceError, Reason
 from sidecar.core.trust_state import Change, VerifiedState, advance
 from sidecar.impact.assumed import assumed_credential
-from sidecar.impact.seen import CallCount, SeenCalls
-from sidecar.impact.uses import EnvironmentCall, uses
+from sidecar.impact.logged_calls import CallCount, LoggedCalls
+from sidecar.impact.possible_calls import EnvironmentCall, uses
 
 
 class ImpactError(Exception):
@@ -79,7 +79,7 @@ class Impact:
     denied: Mapping[str, int]
     granted: bool
     published: bool
-    seen: SeenCalls | None = None
+    seen: LoggedCalls | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def impact(
     now: datetime,
     *,
     further: Iterable[Withdrawal] = (),
-    seen: SeenCalls | None = None,
+    seen: LoggedCalls | None = None,
     advanced: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Impact:
     """Compute what a withdrawal would stop.
@@ -189,7 +189,7 @@ def hypothetical(
 
 
 def _grouped(
-    stopped: Mapping[EnvironmentCall, tuple[Assessment, Assessment]], seen: SeenCalls | None
+    stopped: Mapping[EnvironmentCall, tuple[Assessment, Assessment]], seen: LoggedCalls | None
 ) -> tuple[Stop, ...]:
     groups: dict[tuple[tuple[str, ...], str], list[EnvironmentCall]] = defaultdict(list)
     for use in stopped:
@@ -200,7 +200,7 @@ def _grouped(
 def _stop(
     alike: list[EnvironmentCall],
     stopped: Mapping[EnvironmentCall, tuple[Assessment, Assessment]],
-    seen: SeenCalls | None,
+    seen: LoggedCalls | None,
 ) -> Stop:
     first = alike[0]
     before, after = stopped[first]

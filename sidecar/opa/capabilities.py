@@ -17,7 +17,7 @@ def deterministic(program: Path) -> dict[str, Any]:
     Raises:
         PolicyError: OPA cannot be run.
     """
-    offered: dict[str, Any] = executable.must_json(program, "capabilities", "--current")
+    offered: dict[str, Any] = executable.run_json(program, "capabilities", "--current")
     kept = [one for one in offered["builtins"] if not one.get("nondeterministic", False)]
     return {**offered, "builtins": kept, "allow_net": []}
 
@@ -28,5 +28,5 @@ def nondeterministic(program: Path) -> frozenset[str]:
     Raises:
         PolicyError: OPA cannot be run.
     """
-    offered = executable.must_json(program, "capabilities", "--current")["builtins"]
+    offered = executable.run_json(program, "capabilities", "--current")["builtins"]
     return frozenset(str(one["name"]) for one in offered if one.get("nondeterministic", False))

@@ -95,7 +95,7 @@ def run_checked(opa: Path, *arguments: str | Path, folder: Path | None = None) -
     return ran.stdout
 
 
-def must_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> Any:  # noqa: ANN401 - JSON
+def run_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> Any:  # noqa: ANN401 - JSON
     """Run one command that prints JSON and return its value.
 
     Raises:

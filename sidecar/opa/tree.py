@@ -53,7 +53,7 @@ def read(policies: Path) -> Tree:
     return of(dict(_read(policies)), policies)
 
 
-def insist(policies: Path) -> None:
+def require_policies(policies: Path) -> None:
     """Require that a folder has policies, before a program works on its files.
 
     Raises:

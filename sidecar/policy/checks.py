@@ -19,7 +19,7 @@ from typing import Any
 
 from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
-from sidecar.opa.tree import CAPABILITIES, insist
+from sidecar.opa.tree import CAPABILITIES, require_policies
 from sidecar.policy import more_evidence
 
 SCHEMAS = "schemas"
@@ -67,7 +67,7 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     Raises:
         PolicyError: OPA cannot be run, or the folder lacks its schemas, capabilities or lint.
     """
-    insist(policies)
+    require_policies(policies)
     tree = policies.absolute()
     for needed in (SCHEMAS, LINT):
         if not (tree / needed).exists():
@@ -231,7 +231,7 @@ def _evaluate(
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         asked = Path(folder) / "input.json"
         asked.write_text(json.dumps(question))
-        answer = executable.must_json(
+        answer = executable.run_json(
             program, "eval", "--format", "json", "--strict-builtin-errors",
             *(word for path in policies for word in ("--data", path)), "--input", asked, query,
         )  # fmt: skip
@@ -293,7 +293,7 @@ def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Repo
     Raises:
         PolicyError: The policies do not compile, or there is no such test.
     """
-    insist(policies)
+    require_policies(policies)
     words = (
         "test", "--bundle", "--schema", SCHEMAS, "--capabilities", CAPABILITIES, "--format", "json"
     )  # fmt: skip
@@ -302,7 +302,7 @@ def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Repo
     cases = _cases(ran)
     if pattern is not None or not all(case.passed for case in cases):
         return Report(cases, None, {})
-    report = executable.must_json(program, *words, "--coverage", ".", folder=policies.absolute())
+    report = executable.run_json(program, *words, "--coverage", ".", folder=policies.absolute())
     uncovered = {
         name: tuple(
             dict.fromkeys(

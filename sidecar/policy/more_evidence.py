@@ -173,7 +173,7 @@ def _evaluated(program: Path, tree: Path, question: object, query: str) -> Any: 
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         asked = Path(folder) / "input.json"
         asked.write_text(json.dumps(question))
-        answer = executable.must_json(
+        answer = executable.run_json(
             program, "eval", "--bundle", tree, "--input", asked, "--format", "json", query
         )
     try:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from sidecar.opa.errors import PolicyError
 from sidecar.policy.as_if import AsIf, chosen, restated
-from sidecar.policy.in_turn import ask_in_turn
+from sidecar.policy.ask_in_turn import ask_in_turn
 
 MAX_LINE_BYTES = 4 << 20
 MAX_CHANGES = 1000

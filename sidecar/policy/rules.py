@@ -96,8 +96,8 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
     Raises:
         PolicyError: There are no policies, or OPA cannot read them.
     """
-    tree.insist(policies)
-    report = executable.must_json(
+    tree.require_policies(policies)
+    report = executable.run_json(
         program, "inspect", "--annotations", "--format", "json", ".", folder=policies.absolute()
     )
     rules, packages = list[Rule](), dict[str, Package]()

@@ -127,7 +127,7 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
         PolicyError: Not a tree, not an id, something of that name is there, or a sector's
             jurisdiction is not; or a jurisdiction has the name of a sector's package.
     """
-    tree.insist(policies)
+    tree.require_policies(policies)
     for name in (jurisdiction, *([] if sector is None else [sector])):
         if name in _RESERVED:
             raise PolicyError(f"{name!r} is the package of the entrypoint; choose another id")

@@ -27,7 +27,7 @@ _STARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class PolicyStatusReporter:
     """Reports to metrics and status which policies are in force, and why newer ones are not.
 
     ``changed`` is called after each report.
@@ -106,12 +106,12 @@ async def start_policies(
         PolicyError: The policies, the child, or the socket at ``address`` cannot be used.
         ProgramError: The OPA program was not found.
     """
-    account = Account(metrics, gate_status, changed)
+    reporter = PolicyStatusReporter(metrics, gate_status, changed)
     address = config.opa.remote
     if address is not None:
         _check_socket(address)
         engine = remote(address, config.max_concurrent)
-        account.loaded(engine)
+        reporter.loaded(engine)
         return Policies(LivePolicies(engine))
     managed, source = config.opa.managed, config.source
     assert managed is not None
@@ -124,9 +124,9 @@ async def start_policies(
         Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
     )
     candidate, engine = await _settled(source, factory)
-    account.loaded(engine)
+    reporter.loaded(engine)
     live = LivePolicies(engine, linger_seconds)
-    reloader = Reloader(source, factory, live, account, candidate.identity)
+    reloader = Reloader(source, factory, live, reporter, candidate.identity)
     reloader.start()
     return Policies(live, reloader)
 

@@ -24,8 +24,8 @@ import lmdb
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.memory import NOTHING, Memory
+from sidecar.core.memory_tables import RememberedTables, added, merged, recall
 from sidecar.core.predicates import ENVIRONMENT
-from sidecar.core.remembered import RememberedTables, added, merged, recall
 from sidecar.core.snapshot import AuthorityView
 from sidecar.core.tables import GONE, PAIRS, Draft, Drafts, PairsDraft, Tables
 from sidecar.core.trust_state import Change, VerifiedState, advance

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sidecar.core import memory as core_memory
 from sidecar.core.memory import MAX_MEMORY_BYTES, NOTHING, Memory, Remembered
+from sidecar.core.memory_tables import merged
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.remembered import merged
 from sidecar.durable.files import sync_folder, text_checksum
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular

@@ -41,7 +41,7 @@ def decisions(cases: dict[str, dict[str, Any]], folder: Path) -> list[dict[str, 
     """Put every admissible call to the policies under each of some data, by the data's name."""
     asked = folder / "cases.json"
     asked.write_text(json.dumps([{"name": n, "params": params} for n, params in cases.items()]))
-    answer = program.must_json(
+    answer = program.run_json(
         opa_path(), "eval", "--bundle", POLICIES, "--input", asked, "--strict-builtin-errors",
         "--format", "json", _ASKED,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, tree_server
 from sidecar.policy import replay
 from sidecar.policy.as_if import AsIf, chosen, parse
-from sidecar.policy.in_turn import ask_in_turn
+from sidecar.policy.ask_in_turn import ask_in_turn
 from sidecar.policy.replay import Answer, Difference, Group, Record, RuleHit, Tally
 from tests.process.policy.toy import STRICTER, facts, write_toy
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.doctor.ask import Place
 from sidecar.doctor.files import configuration
+from sidecar.doctor.http_client import Place
 from sidecar.doctor.installation import Installation
 from sidecar.service.config import SidecarConfig
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.doctor.ask import Place
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import permissions
+from sidecar.doctor.http_client import Place
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.sources import evidence_folders, sources
 from sidecar.service.config import SidecarConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.trust_state import verified
 from sidecar.impact.compare import Impact, impact
-from sidecar.impact.seen import SeenCalls
+from sidecar.impact.logged_calls import LoggedCalls
 from tests.support.simulator.constants import NOW
 from tests.support.simulator.world import World
 
@@ -15,7 +15,7 @@ def impact_of(
     kind: WithdrawalKind,
     subject: str,
     authority: str = "regulator",
-    calls: SeenCalls | None = None,
+    calls: LoggedCalls | None = None,
     further: tuple[str, ...] = (),
 ) -> Impact:
     state, rejected = verified(

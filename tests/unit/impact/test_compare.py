@@ -15,10 +15,10 @@ from rich.console import Console
 from sidecar.cli import impact_view
 from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind
-from sidecar.impact import seen
+from sidecar.impact import logged_calls
 from sidecar.impact.compare import ImpactError
-from sidecar.impact.seen import CallCount, SeenCalls
-from sidecar.impact.uses import EnvironmentCall
+from sidecar.impact.logged_calls import CallCount, LoggedCalls
+from sidecar.impact.possible_calls import EnvironmentCall
 from tests.support.simulator.constants import BASE, CHILD, DAY, ENV, MODEL, NOW
 from tests.support.simulator.party import grant
 from tests.support.simulator.predicates import sha, stamp
@@ -45,8 +45,8 @@ def line(**changes: Any) -> bytes:
     return json.dumps({**fields, **changes}).encode() + b"\n"
 
 
-def logged(*lines: bytes, since: datetime = NOW - 30 * DAY) -> SeenCalls:
-    found = SeenCalls(since)
+def logged(*lines: bytes, since: datetime = NOW - 30 * DAY) -> LoggedCalls:
+    found = LoggedCalls(since)
     for each in lines:
         found.add(each)
     return found
@@ -186,7 +186,7 @@ def test_a_logged_call_is_asked_about_as_it_was_made(tmp_path: Path) -> None:
     )
     deployed = line(models=["support-prod"], deployments=[{"name": "support-prod", "model": MODEL}])
     path.write_bytes(tuning + deployed + line(models=[], operation="files.list") + b"{" * 2_000_000)
-    found = seen.read([path, path], NOW - 2 * DAY)
+    found = logged_calls.read([path, path], NOW - 2 * DAY)
     job = Call("openai", "fine_tuning.jobs.create", (), tuned=(BASE,), specification="ab" * 32)
     assert {use.call for use in found.uses} == {
         job,

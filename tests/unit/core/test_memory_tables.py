@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sidecar.core import memory
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.remembered import RememberedTables, added, merged, recall, recalled
+from sidecar.core.memory_tables import RememberedTables, added, merged, recall, recalled
 from sidecar.core.tables import Drafts
 from tests.support.simulator.party import grant
 

@@ -6,7 +6,7 @@ from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
 from sidecar.core.facts import AdaptationFacts
 from sidecar.core.proving import prove
-from sidecar.core.shown import MOST_SHOWN, newest_of_each
+from sidecar.core.shown_evidence import MOST_SHOWN, newest_of_each
 from sidecar.core.window import rfc3339
 from tests.support.simulator.constants import DAY, MODEL, NOW, OPERATION
 from tests.support.simulator.party import grant

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.core.call import Call
-from sidecar.impact.uses import EnvironmentCall
+from sidecar.impact.possible_calls import EnvironmentCall
 
 MAX_LINE_BYTES = 1 << 20
 MAX_USES = 100_000
@@ -39,7 +39,7 @@ class CallCount:
 
 
 @dataclass(slots=True)
-class SeenCalls:
+class LoggedCalls:
     """What decision logs hold since an instant.
 
     Attributes:
@@ -98,13 +98,13 @@ class SeenCalls:
         self.uses[use] = one if known is None else known.plus(one)
 
 
-def read(paths: Iterable[Path], since: datetime) -> SeenCalls:
+def read(paths: Iterable[Path], since: datetime) -> LoggedCalls:
     """Read several files.
 
     Raises:
         OSError: One of them cannot be read.
     """
-    seen = SeenCalls(since)
+    seen = LoggedCalls(since)
     for path in paths:
         seen.read(path)
     return seen
