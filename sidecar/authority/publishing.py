@@ -5,7 +5,9 @@ first, in the order in which a reader looks them up backwards, and skipped where
 already; the one file that changes (``timestamp.json``, ``index.json``) is written last, and only
 what it names is looked for by readers. So an interrupted publication shows nothing of itself, and
 the same command completes it. A numbered file with other bytes, or a newer timestamp, means that
-the place belongs to another authority or another copy of the home; nothing is written then.
+the place belongs to another authority or another copy of the home; nothing is written then. Nor is
+it where the place lists targets metadata that this home did not sign: versions alone do not show
+that, because heartbeats of a stale copy overtake those of the home with the withdrawals.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Timestamp
+from tuf.api.metadata import Metadata, Snapshot, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from sidecar.authority.errors import AuthorityError
@@ -44,6 +47,21 @@ _ATTEMPTS = 3
 _Result = TypeVar("_Result")
 
 
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """What a home publishes now.
+
+    Attributes:
+        version: Of its timestamp.
+        files: What readers need, by name, in the order in which it is written.
+        metadata: The home's folder of metadata, in which targets metadata is never removed.
+    """
+
+    version: int
+    files: Mapping[str, bytes]
+    metadata: Path
+
+
 def publish_repository(
     home: Home, to: Destination, advance: Advance = lambda _done, _all: None
 ) -> Copied:
@@ -53,26 +71,24 @@ def publish_repository(
     publications of one home come one after the other.
 
     Raises:
-        AuthorityError: The place holds another authority, a newer edition, or cannot be written.
+        AuthorityError: The place holds another authority, a newer edition or one of another copy of
+            the home, or cannot be written.
     """
     with _one_at_a_time(home.path):
-        with locked_home(home.path) as opened:
-            files = _files(home, opened)
-            version = opened.published.timestamp.signed.version
-        written = _tried(lambda: _write_all(to, files, _different(to, files, version), advance))
-    return Copied(version, len(files), written)
+        edition = _edition(home)
+        written = _tried(lambda: _write_all(to, edition.files, _different(to, edition), advance))
+    return Copied(edition.version, len(edition.files), written)
 
 
 def check_place(home: Home, to: Destination) -> None:
     """Require that a place holds no repository, or an edition of this one.
 
     Raises:
-        AuthorityError: It holds another authority, a newer edition, or cannot be read.
+        AuthorityError: It holds another authority, a newer edition or one of another copy of the
+            home, or cannot be read.
     """
-    with locked_home(home.path) as opened:
-        files = _files(home, opened)
-        version = opened.published.timestamp.signed.version
-    _tried(lambda: _different(to, files, version))
+    edition = _edition(home)
+    _tried(lambda: _different(to, edition))
 
 
 def _tried(work: Callable[[], _Result]) -> _Result:
@@ -97,6 +113,13 @@ def _one_at_a_time(home: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _edition(home: Home) -> _Edition:
+    with locked_home(home.path) as opened:
+        files = _files(home, opened)
+        version = opened.published.timestamp.signed.version
+    return _Edition(version, files, home.repository / METADATA)
+
+
 def _files(home: Home, opened: OpenHome) -> dict[str, bytes]:
     """Return what readers need, in the order in which it is written."""
     published, folder = opened.published, home.repository
@@ -115,35 +138,76 @@ def _files(home: Home, opened: OpenHome) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def _different(to: Destination, files: Mapping[str, bytes], version: int) -> frozenset[str]:
+def _different(to: Destination, edition: _Edition) -> frozenset[str]:
     """Return the names of the files that the place does not hold yet.
 
     Raises:
-        AuthorityError: It holds another authority, or a newer edition.
+        AuthorityError: It holds another authority, a newer edition, or one of another copy.
     """
+    files, version = edition.files, edition.version
     there = {name: to.read(name) for name in files}
     for name, data in files.items():
         if name != TIMESTAMP and there[name] not in {None, data}:
             raise AuthorityError(
                 f"{name} is there with other bytes: the place holds another authority's "
-                "repository; name another one"
+                "repository, or one that another copy of this home published; name another place, "
+                "or publish from that copy"
             )
     different = frozenset(name for name, data in files.items() if there[name] != data)
-    timestamp = there[TIMESTAMP]
-    if timestamp is None:
+    last = there[TIMESTAMP]
+    if last is None:
         return different
-    try:
-        newest = Metadata[Timestamp].from_bytes(timestamp).signed.version
-    except (DeserializationError, RepositoryError) as error:
+    timestamp = _signed(Timestamp, TIMESTAMP, last)
+    if timestamp.version > version or (timestamp.version == version and TIMESTAMP in different):
         raise AuthorityError(
-            f"{TIMESTAMP} is there and is no TUF timestamp; remove it or name another place"
-        ) from error
-    if newest > version or (newest == version and TIMESTAMP in different):
-        raise AuthorityError(
-            f"{TIMESTAMP} is there at version {newest}, and this home has version {version}: "
-            "publish from the home that is newer, or restore it; readers refuse an older version"
+            f"{TIMESTAMP} is there at version {timestamp.version}, and this home has version "
+            f"{version}: publish from the home that is newer, or restore it; readers refuse an "
+            "older version"
         )
+    if TIMESTAMP in different:
+        _check_descent(to, edition.metadata, timestamp)
     return different
+
+
+def _check_descent(to: Destination, metadata: Path, timestamp: Timestamp) -> None:
+    """Require that this home signed the targets metadata that the place lists.
+
+    Raises:
+        AuthorityError: It did not, or the place lacks its snapshot.
+    """
+    name = f"{METADATA}/{timestamp.snapshot_meta.version}.snapshot.json"
+    snapshot = to.read(name)
+    if snapshot is None:
+        raise AuthorityError(
+            f"{name} is not there, and {TIMESTAMP} names it: the place is damaged; remove "
+            f"{TIMESTAMP} there if nobody else publishes there"
+        )
+    for role, listed in _signed(Snapshot, name, snapshot).meta.items():
+        own = metadata / f"{listed.version}.{role}"
+        digest = (listed.hashes or {}).get("sha256")
+        if not own.is_file() or hashlib.sha256(own.read_bytes()).hexdigest() != digest:
+            raise AuthorityError(
+                f"{METADATA}/{listed.version}.{role} is there and is not one that this home "
+                "signed: another copy of this home published there, and what it withdrew would be "
+                "taken back; publish from that copy, or restore this home from the place (admit "
+                "docs authorities)"
+            )
+
+
+_Kind = TypeVar("_Kind", Timestamp, Snapshot)
+
+
+def _signed(kind: type[_Kind], name: str, data: bytes) -> _Kind:
+    """Read metadata that is at a place; its signatures are readers' to verify."""
+    try:
+        found = Metadata[_Kind].from_bytes(data).signed
+    except (DeserializationError, RepositoryError):
+        found = None
+    if not isinstance(found, kind):
+        raise AuthorityError(
+            f"{name} is there and is no TUF {kind.type}; remove it or name another place"
+        )
+    return found
 
 
 def _write_all(

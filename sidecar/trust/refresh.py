@@ -54,6 +54,8 @@ from sidecar.trust.view import (
     view_of,
 )
 
+_KEPT = (roots.RootError, StoreError, DamagedVersionError, NoViewError)
+
 
 class RefreshError(Exception):
     """A refresh failed; what was kept before is still there. The text is one short line."""
@@ -63,7 +65,7 @@ class RefreshError(Exception):
 
 
 class NotUnderstoodError(RefreshError):
-    """The newest set verified and cannot be understood: what is kept is older than it."""
+    """The newest set verified and cannot be understood, or belies the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def refresh(
         memo: This authority's own, where it is refreshed again and again.
 
     Raises:
-        NotUnderstoodError: A document is missing, too large or malformed, though signed.
+        NotUnderstoodError: A signed document cannot be read, or a version has two contents.
         RefreshError: Something is missing, expired, rolled back, not signed, or too large, or a new
             root or a floor cannot be kept.
     """
@@ -160,9 +162,9 @@ def refresh(
             )
             view = view_of(authority.name, chain, good, store, memo, verified).view
             return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version), outlasts)
-    except (RepositoryError, DownloadError, SourceError) as error:
-        raise RefreshError(str(error)) from error
-    except (roots.RootError, StoreError, DamagedVersionError, NoViewError) as error:
+    except signed_floor.TwoContentsError as error:
+        raise NotUnderstoodError(str(error)) from error
+    except (RepositoryError, DownloadError, SourceError, *_KEPT) as error:
         raise RefreshError(str(error)) from error
     except (OSError, ValueError, RecursionError, KeyError) as error:
         raise RefreshError(f"{type(error).__name__}: {error}") from error
@@ -171,9 +173,8 @@ def refresh(
 def _check_targets(
     store: Store, root: Root, before: GoodSet | None, found: Mapping[str, bytes]
 ) -> None:
-    """Refuse targets metadata older than what was verified, by whatever online keys it comes."""
-    earlier = [data] if (data := store.floor().get("targets")) else []
-    earlier += [] if before is None else [before.targets]
+    """Refuse targets metadata older than, or at odds with, what was verified before."""
+    earlier = [e for e in (store.floor().get("targets"), before and before.targets) if e]
     signed_floor.check("targets", roots.keys_of(root, "targets"), earlier, found["targets"])
 
 

@@ -8,6 +8,8 @@ targets keys, so only they may take it back (law 1).
 
 So a version that was verified is a floor for as long as a key that signed it is a key of the role.
 Replacing the keys that signed a version ends it, which is the recovery from a fast-forward by them.
+Nor does such a version come with two contents: then two copies of the authority's home publish, as
+after one was restored from a backup, and one of them lacks what the other withdrew.
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Targets
 
 
+class TwoContentsError(RepositoryError):
+    """One version of some metadata was signed twice, with different contents."""
+
+
 def check(role: str, keys: Iterable[Key], before: Iterable[bytes], found: bytes) -> None:
-    """Refuse metadata of a lower version than was verified before.
+    """Refuse metadata older than what was verified before, or of its version with other content.
 
     Args:
         role: Its name, for the error.
@@ -30,16 +36,28 @@ def check(role: str, keys: Iterable[Key], before: Iterable[bytes], found: bytes)
         found: Metadata of the role that verified now.
 
     Raises:
+        TwoContentsError: It has the version of metadata that one of ``keys`` signed, and is other.
         RepositoryError: It is older than metadata that one of ``keys`` signed.
     """
-    version, keys = _read(found).signed.version, tuple(keys)
+    new, keys = _read(found), tuple(keys)
+    version = new.signed.version
     for data in before:
         earlier = _read(data)
-        if earlier.signed.version > version and any(_signed(earlier, key) for key in keys):
-            raise RepositoryError(
-                f"{role} version {version} must be >= {earlier.signed.version}, which was verified"
-                " before and is signed by a key that the role still has; publish a newer version"
+        floor = earlier.signed.version
+        if floor < version or earlier.signed_bytes == new.signed_bytes:
+            continue
+        if not any(_signed(earlier, key) for key in keys):
+            continue
+        if floor == version:
+            raise TwoContentsError(
+                f"{role} version {version} was verified before with other content: two copies of"
+                " the authority's home publish; compare what they withdraw, and publish a newer"
+                " version from one that has all of it"
             )
+        raise RepositoryError(
+            f"{role} version {version} must be >= {floor}, which was verified"
+            " before and is signed by a key that the role still has; publish a newer version"
+        )
 
 
 def _read(data: bytes) -> Metadata[Targets]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from sidecar.authority import home as authority
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home
 from sidecar.authority.publishing import (
+    check_place,
     publish_evidence,
     publish_repository,
 )
@@ -35,6 +39,7 @@ from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.authority.passing import Passing
 from tests.unit.authority.reader import NOW, Reader
 
+GUIDE = Path(__file__).parents[3] / "docs/authorities.md"
 NO = Withdrawal(WithdrawalKind.KEY, "sha256:" + "a" * 64, "test", NOW)
 
 
@@ -98,10 +103,73 @@ def test_another_authority_and_an_older_copy_of_the_home_are_refused(
     with pytest.raises(AuthorityError) as caught:
         publish_repository(other, place)
     assert str(caught.value).endswith(
-        "is there with other bytes: the place holds another authority's repository; "
-        "name another one"
+        "is there with other bytes: the place holds another authority's repository, or one that "
+        "another copy of this home published; name another place, or publish from that copy"
     )
     assert before == {path: path.read_bytes() for path in place.folder.rglob("*.json")}
+
+
+@pytest.mark.parametrize("later", [0, 2])
+def test_law_1_a_stale_copy_of_the_home_takes_back_no_withdrawal(
+    acme: Home, tmp_path: Path, later: int
+) -> None:
+    """Its versions overtake those of the home that withdrew, by heartbeats or withdrawals."""
+    place, copy = DirectoryDestination(tmp_path / "www"), tmp_path / "copy"
+    publish_repository(acme, place)
+    shutil.copytree(acme.path, copy)
+    withdraw(acme, NO.kind, NO.subject, NO.reason, NO.effective, NOW)
+    publish_repository(acme, place)
+    stale = authority.load(copy)
+    for digit in "bc"[:later]:
+        withdraw(stale, NO.kind, "sha256:" + digit * 64, NO.reason, NO.effective, NOW)
+    for _ in range(2):
+        authority.publish(stale, NOW)
+    before = {path: path.read_bytes() for path in place.folder.rglob("*.json")}
+    with pytest.raises(AuthorityError) as caught:
+        publish_repository(stale, place)
+    assert str(caught.value) == (
+        "metadata/2.targets.json is there and is not one that this home signed: another copy of "
+        "this home published there, and what it withdrew would be taken back; publish from that "
+        "copy, or restore this home from the place (admit docs authorities)"
+    )
+    with pytest.raises(AuthorityError):
+        check_place(stale, place)
+    assert before == {path: path.read_bytes() for path in place.folder.rglob("*.json")}
+    assert withdrawals(acme, place.folder, tmp_path / "state") == 1
+    authority.publish(acme, NOW)
+    assert publish_repository(acme, place).version == 3
+
+
+def test_a_home_from_a_backup_goes_on_from_what_the_place_holds(acme: Home, tmp_path: Path) -> None:
+    place, backup = DirectoryDestination(tmp_path / "www"), tmp_path / "backup"
+    shutil.copytree(acme.path, backup)
+    withdraw(acme, NO.kind, NO.subject, NO.reason, NO.effective, NOW)
+    publish_repository(acme, place)
+    commands = re.search(r"<!-- restore.*?```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert commands is not None
+    script = commands[1].replace("/srv/www/acme", str(place.folder))
+    where = {**os.environ, "ADMIT_HOME": str(backup)}
+    subprocess.run(["sh", "-ec", script], check=True, env=where)
+    restored = authority.load(backup)
+    withdraw(restored, NO.kind, "sha256:" + "b" * 64, NO.reason, NO.effective, NOW)
+    assert publish_repository(restored, place).version == 3
+    assert withdrawals(acme, place.folder, tmp_path / "state") == 2
+
+
+def test_a_place_without_the_snapshot_that_it_names_is_damaged(acme: Home, tmp_path: Path) -> None:
+    place = DirectoryDestination(tmp_path / "www")
+    publish_repository(acme, place)
+    place.remove("metadata/1.snapshot.json")
+    withdraw(acme, NO.kind, NO.subject, NO.reason, NO.effective, NOW)
+    with pytest.raises(AuthorityError) as caught:
+        publish_repository(acme, place)
+    assert str(caught.value).startswith("metadata/1.snapshot.json is not there, and metadata/")
+    place.write("metadata/1.snapshot.json", b"{}")
+    with pytest.raises(AuthorityError) as caught:
+        publish_repository(acme, place)
+    assert str(caught.value) == (
+        "metadata/1.snapshot.json is there and is no TUF snapshot; remove it or name another place"
+    )
 
 
 def listed(place: DirectoryDestination) -> tuple[int, set[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
+from sidecar.trust.refresher import AuthorityRefresher
 from sidecar.trust.view import read_kept
 from tests.unit.trust.refreshing import KEY, expected, fresh, refused
 from tests.unit.trust.repository import Repository, under_another_id
@@ -73,6 +74,48 @@ def test_law_1_another_id_of_a_targets_key_is_no_other_key(repo: Repository, sta
     repo.entries.clear()
     repo.publish()
     assert refused(repo, state) == OLDER
+
+
+def test_law_1_one_version_with_two_contents_takes_back_no_withdrawal(
+    repo: Repository, state: Path
+) -> None:
+    """As from a home that was restored from before the withdrawal, and said something else."""
+    fresh(repo, state)
+    repo.withdraw("key", KEY)
+    gate = AuthorityRefresher(repo.trusted(), state)
+    assert fresh_view(gate)
+    repo.versions["targets"] -= 1
+    repo.entries[:] = [{"kind": "key", "subject": "sha256:" + "b" * 64, "reason": "test"}]
+    repo.publish()
+    for _ in range(2):  # nor what the first refresh left
+        assert not fresh_view(gate)  # its agreement does not count
+        assert gate.status.error == (
+            "targets version 2 was verified before with other content: two copies of the"
+            " authority's home publish; compare what they withdraw, and publish a newer version"
+            " from one that has all of it"
+        )
+        kept = read_kept(repo.trusted(), state).view.withdrawals.entries
+        assert [entry.subject for entry in kept] == [KEY]
+    repo.withdraw("key", KEY)
+    assert fresh_view(gate)
+    assert gate.status.withdrawals == 2
+
+
+def fresh_view(gate: AuthorityRefresher) -> bool:
+    """Refresh, and return whether the authority's agreement counts."""
+    view = gate.refresh()
+    assert view is not None
+    return view.heard_since_start
+
+
+def test_the_same_version_signed_once_more_is_the_same(repo: Repository, state: Path) -> None:
+    """A second signature, or one made anew, changes nothing that was signed."""
+    fresh(repo, state)
+    spare = CryptoSigner.generate_ed25519()
+    repo.rotate_root({"targets": [*repo.signers["targets"], spare]})
+    repo.versions["targets"] -= 1
+    repo.publish()
+    assert fresh(repo, state).version == repo.versions["timestamp"]
 
 
 def test_replacing_the_targets_key_recovers_from_its_fast_forward(
