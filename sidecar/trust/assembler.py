@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from sidecar.core.keys import PublicKey
 from sidecar.core.snapshot import AuthorityView, TrustState
-from sidecar.core.trust_state import Change, public_keys
+from sidecar.core.trust_state import Change, VerifiedState, public_keys
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust.durable_state import DurableState
 
@@ -23,10 +23,16 @@ class Assembler:
 
     Args:
         durable: The state as it is kept on disk.
+        state: The state to begin with, of ``durable``.
         publish: Called with each new state, in the order of their epochs, never concurrently.
     """
 
-    def __init__(self, durable: DurableState, publish: Callable[[TrustState], None]) -> None:
+    def __init__(
+        self,
+        durable: DurableState,
+        state: VerifiedState,
+        publish: Callable[[TrustState], None],
+    ) -> None:
         self._durable = durable
         self._publish = publish
         self._entries = threading.Lock()
@@ -35,7 +41,7 @@ class Assembler:
         self._new_files: dict[str, VerifiedFile | None] = {}
         self._unpublished = True
         self._building = threading.Lock()
-        self._verified = durable.state
+        self._verified = state
         self._closed = False
 
     def post_view(self, name: str, view: AuthorityView | None) -> bool:

@@ -62,9 +62,9 @@ class ControlPath:
         self._durable = DurableState(
             config.state_dir, config.operator, lock=lock, continues=continues
         )
-        self._assembler = Assembler(self._durable, publish)
-        views = self._durable.state.views
-        heard = {name for name, view in views.items() if view.heard_since_start}
+        state = self._durable.first_state()
+        self._assembler = Assembler(self._durable, state, publish)
+        heard = {name for name, view in state.views.items() if view.heard_since_start}
         self._refreshers = tuple(
             AuthorityRefresher(each, config.state_dir, heard=each.name in heard)
             for each in config.authorities

@@ -90,7 +90,17 @@ class DurableState:
             self._lock.release()
             raise self._needed(str(error)) from error
         self.epoch = 0
-        self.state = self._resumed(memory, starting=True)
+        self._first: VerifiedState | None = self._resumed(memory, starting=True)
+
+    def first_state(self) -> VerifiedState:
+        """Return the state to begin with, once.
+
+        It is not kept here: LMDB uses no page again that an epoch still held may read, so that the
+        store would grow with every step.
+        """
+        state, self._first = self._first, None
+        assert state is not None, "the first state was returned before"
+        return state
 
     def close(self) -> None:
         """Close the store; no state that was made from it may be read afterwards."""

@@ -110,7 +110,9 @@ class Running:
         self.published = threading.Condition()
         self.state: TrustState | None = None
         self.durable = DurableState(state, world.operator())
-        self.assembler = Assembler(self.durable, self._publish)
+        first = self.durable.first_state()
+        self.views = first.views
+        self.assembler = Assembler(self.durable, first, self._publish)
         self.verifier = EvidenceVerifier(self.assembler.post_files, find=self.assembler.file)
         self.evidence = EvidenceFolder(
             evidence,
@@ -280,7 +282,7 @@ def restarted(state: Path, evidence: Path) -> None:
     """Print the seconds until the state is published and every file of evidence was looked at."""
     began = time.process_time()
     running = Running(declared_world(), state, evidence)
-    running.start(running.durable.state.views)
+    running.start(running.views)
     running.read()
     print(time.process_time() - began)  # noqa: T201
     running.stop()

@@ -33,7 +33,7 @@ class Kept:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.folder, self.operator = folder, operator
         self.durable = DurableState(folder, operator, continues=continues)
-        self.state: VerifiedState = self.durable.state
+        self.state: VerifiedState = self.durable.first_state()
 
     def advance(self, change: Change) -> Kept:
         self.state = self.durable.advance(self.state, change)

@@ -53,7 +53,7 @@ def test_a_state_that_could_not_be_handed_on_is_made_again(published: Operator) 
     config = published.load()
     config.state_dir.mkdir(mode=0o700)
     durable = DurableState(config.state_dir, config.operator)
-    assembler = Assembler(durable, publish)
+    assembler = Assembler(durable, durable.first_state(), publish)
     with pytest.raises(ValueError, match="not now"):
         assembler.post_view("acme", None)
     assert assembler.post_view("acme", None) is False
