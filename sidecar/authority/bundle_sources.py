@@ -28,10 +28,10 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.durable.files import read_bounded
 
 CONNECT_SECONDS = 10.0
-"""For each step of a connection: resolving, connecting, one read."""
+"""Limit of each step of a connection: resolving, connecting, one read."""
 
 TOTAL_SECONDS = 30.0
-"""For one fetch: a server that sends a byte at a time must not hold the follower."""
+"""Limit of one fetch: a server that sends a byte at a time must not hold the follower."""
 
 _CHUNK = 1 << 16
 Roots = Callable[[], tuple[str, ...]]

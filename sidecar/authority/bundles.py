@@ -96,7 +96,7 @@ def _is_bundle(data: bytes) -> bool:
     try:
         value = strict_json.loads_object(data, max_bytes=MAX_BUNDLE_BYTES)
     except strict_json.StrictJsonError:
-        return False  # the parser of JWK Sets states the error
+        return False  # the JWK Set parser reports the error
     keys = value.get("keys")
     listed = keys if isinstance(keys, list) else []
     return "spiffe_sequence" in value or any(

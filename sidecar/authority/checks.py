@@ -257,7 +257,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> Iterator[str]:
 
 
 def _apart(what: str, given: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each pattern that meets nothing of the manifest."""
+    """Yield a sentence for each pattern that overlaps with nothing in the manifest."""
     names = tuple(dict.fromkeys(wanted))
     for pattern in given:
         if not any(patterns_meet(pattern, each) for each in names):

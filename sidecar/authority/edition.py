@@ -221,7 +221,7 @@ def _due(expires: datetime, period: timedelta, wanted: Wanted, now: datetime) ->
 def _renewed(
     signed: S, before: Metadata[S], wanted: Wanted, by: tuple[SSlibKey, ...], warnings: list[str]
 ) -> Metadata[S]:
-    """Sign anew what only gets older; an offline key must not stop the heartbeat."""
+    """Re-sign metadata whose content is unchanged; a missing offline key is only a warning."""
     try:
         return _signed(signed, wanted, by)
     except AuthorityError as error:

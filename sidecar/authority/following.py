@@ -67,7 +67,7 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
         published = (opened.domains or NO_DOMAINS).trust_domains
         known = next((domain for domain in published if domain.name == name), None)
         if known is None:
-            last = None  # it was removed since: followed from the start again
+            last = None  # removed meanwhile: follow it from the start again
         if last is not None and bundle.sequence is not None and bundle.sequence < last:
             raise AuthorityError(
                 f"{name}: spiffe_sequence {bundle.sequence} is older than {last}, which is "
@@ -83,7 +83,7 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
             if sequences.get(name) != last:
                 journal.commit(opened.path, (record,), None)
             for text in left_out:
-                log.debug("%s", text)  # was a warning when it was left out first
+                log.debug("%s", text)  # warned about when it was first left out
             return Round(bundle, None)
         for text in left_out:
             log.warning("%s", text)

@@ -303,7 +303,7 @@ def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetim
         listed = replace(opened.domains or NO_DOMAINS, trust_domains=domains)
         check_trust_domains(listed)  # before a key is created for them
         changed = with_trust_domains_key(opened)
-        if document.trust_domains:  # from before they had a document of their own
+        if document.trust_domains:  # published before they had a document of their own
             document = replace(document, trust_domains=())
         after = replace(opened, settings=changed, document=document, domains=listed)
         return publish_changes(opened, after, now)

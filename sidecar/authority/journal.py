@@ -28,7 +28,7 @@ from sidecar.durable.files import place_new, sync_folder, write_atomically
 JOURNAL_FILE = "journal.json"
 LOCK_FILE = ".lock"
 PUBLISHED = "repository/"
-"""What lies below it is for everybody; everything else in a home is its owner's alone."""
+"""Folder whose files others may read; all other files of a home are private to its owner."""
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from sidecar.durable.private_files import open_to_others
 
 ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
 ROLES = (ROOT, TARGETS, ONLINE, ATTESTATION)
-"""What the keys of every authority are for; one key serves one purpose."""
+"""Purposes for which every authority has a key; one key serves one purpose."""
 
 TRUST_DOMAINS = TRUST_DOMAINS_ROLE
 ALL_ROLES = (*ROLES, TRUST_DOMAINS)
@@ -46,7 +46,7 @@ TUF_SCHEMES = frozenset({"ed25519", "ecdsa-sha2-nistp256", "rsassa-pss-sha256"})
 The conformance suite of TUF clients asks for these three.
 """
 TUF_RARE_SCHEMES = frozenset({"ecdsa-sha2-nistp384"})
-"""What the clients of this project verify, and some others do not."""
+"""Schemes that the clients of this project verify and some other TUF clients do not."""
 _FILE = f"{CryptoSigner.SCHEME}:"
 _MAX_KEY_BYTES = 1 << 16
 _EXTRAS = {
@@ -248,7 +248,7 @@ def _file_signer(home: Path, uri: str, public: SSlibKey | None) -> CryptoSigner:
             facts = os.fstat(file.fileno())
             _check_private(path, facts)
             pem = file.read(_MAX_KEY_BYTES)
-        if len(blocks(pem.decode("ascii", errors="replace"))) > 1:  # which one would be meant?
+        if len(blocks(pem.decode("ascii", errors="replace"))) > 1:  # ambiguous
             raise ValueError("more than one PEM block")
         return CryptoSigner(serialization.load_pem_private_key(pem, None), public)
     except OSError as error:

@@ -92,7 +92,7 @@ def check_place(home: Home, to: Destination) -> None:
 
 
 def _tried(work: Callable[[], _Result]) -> _Result:
-    """Do it again where someone else published meanwhile: what is there now decides."""
+    """Retry if another publisher wrote meanwhile, from what the place holds then."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             return work()

@@ -149,7 +149,7 @@ def _change(
 
 
 _Row = tuple[str, str, Any, str]
-"""Where it is in the list, the model, its date as written (``None`` for none), and the reason."""
+"""Place in the list, the model, its date as written (``None`` for none), and the reason."""
 
 
 def _csv_rows(data: bytes) -> Iterator[_Row]:

@@ -23,7 +23,7 @@ from sidecar.binding.source import SourceError
 from sidecar.core.predicates import Corpus
 
 METHODS = ("FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION", "REINFORCEMENT_FINE_TUNING")
-"""Customization types of jobs; ``IMPORTED`` is none that trains."""
+"""Customization types of jobs; ``IMPORTED`` is missing because it trains nothing."""
 
 SUBMISSION_TAG = "admissibility_submission"
 _UNKNOWN_OUTCOME = frozenset({408, 409})

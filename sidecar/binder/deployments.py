@@ -50,7 +50,7 @@ log = logging.getLogger("sidecar.binder")
 CLEARED_AFTER = timedelta(days=1)
 KEEPER_LOCK = ".deployments.lock"
 BY_BINDER = "binder: "
-"""Beginning of the reason of a withdrawal that a binder published, and a binder may outdate."""
+"""Prefix of the reason of a withdrawal by a binder, which a later binding may supersede."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class DeploymentKeeper:
                     kept.append(self._keep(source, name, bound.get(name)))
                 except (SourceError, AuthorityError, EvidenceError, OSError) as error:
                     if failure is None or isinstance(failure, UnansweredError):
-                        failure = error  # a refusal tells more than silence
+                        failure = error  # a refusal is more informative than a missing answer
                     kept.append(KeptDeployment(name, None, str(error)))
             self.kept = tuple(kept)
             if failure is not None:

@@ -18,7 +18,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.source import JobSource, JobState, ListedJob
 
 WHOLE_SECONDS = 3600.0
-"""How long a round may be followed by ones that end where there is no news."""
+"""Interval of rounds that read the whole list; others end at the first page without news."""
 
 
 @dataclass(slots=True)

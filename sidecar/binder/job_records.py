@@ -47,7 +47,7 @@ class Progress(Enum):
     """To be bound when it is due."""
     BOUND = "bound"
     REFUSED = "refused"
-    """Cannot be bound as it is; tried again, ever less often, since what lacks may come."""
+    """Cannot be bound as it is; retried at growing intervals, as what it lacks may be added."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from sidecar.observe.json_lines import event
 log = logging.getLogger("sidecar.binder")
 
 COMPARED_SECONDS = 3600.0
-"""After this long a place is compared with the home though nothing changed here."""
+"""Interval after which a place is compared with the home even if nothing changed here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Rounds:
         ) as error:
             self._failed(str(error))
         except Exception as error:
-            # A fault of ours ends a round, never the thread: jobs of other rounds still count.
+            # A bug ends this round, never the thread: later rounds must still run.
             log.exception("%s of %s: a round failed", what, provider)
             self._failed(f"{type(error).__name__}: {error}")
         else:

@@ -124,7 +124,7 @@ class RunningBinder:
         end = time.monotonic() + STOP_SECONDS
         ended = [each.join(max(0.0, end - time.monotonic())) for each in self._kept]
         ended.append(self.service.join(max(0.0, end - time.monotonic())))
-        for each in self._published:  # what was bound last is published, too
+        for each in self._published:  # publish what was bound last, too
             each.request_stop()
         ended += [each.join(PUBLISH_SECONDS) for each in self._published]
         return all(ended)

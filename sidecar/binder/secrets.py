@@ -41,7 +41,7 @@ def from_file(path: Path) -> Secret:
     """
     try:
         with path.open("rb") as file:
-            facts = os.fstat(file.fileno())  # of what is read: a mounted Secret may be replaced
+            facts = os.fstat(file.fileno())  # of the open file: the path may be replaced
             text = read_from(file, MAX_BYTES).decode("ascii", errors="strict").strip()
     except OSError as error:
         raise BinderError(f"{path}: {error.strerror}") from error

@@ -245,7 +245,7 @@ class BinderService:
             except StoppedError:
                 return
             except Exception:
-                # A fault of ours is one job's, and is tried again: the others still count.
+                # A bug fails this job, which is retried, and no other job.
                 log.exception("job %s of %s failed", job.job, job.provider)
                 self._metrics.attempted(job.provider, "fault")
                 self._queue.add(job, self._now() + FAULT_RETRY)
@@ -255,7 +255,7 @@ class BinderService:
         try:
             source = self._source(account).get()
         except (BinderError, SourceError) as error:
-            # Such as a credential that is being replaced; the round of this account shows it.
+            # For example a credential that is being replaced; the account's status shows it.
             log.warning("job %s of %s waits: %s", job.job, job.provider, error)
             self._metrics.attempted(job.provider, Progress.PENDING.value)
             self._queue.add(job, self._now() + CLAIMED_RETRY)

@@ -258,7 +258,7 @@ def submit(
         folder.write(done)
         for number, upload in enumerate(done.uploads):
             if upload.file is None:
-                # Where it lies now counts: the record may be of an earlier attempt.
+                # Use its present path: the record may be from an earlier attempt.
                 path = submission.uploads[number].path
                 file = creator.upload(path, upload.corpus, progress)
                 uploads = list(done.uploads)

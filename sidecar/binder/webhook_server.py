@@ -102,7 +102,7 @@ class WebhookServer:
         except WebhookError as error:
             return self._refused(account, error.status, str(error))
         except (BinderError, OSError) as error:
-            # Not taken, so that it is sent again; what is wrong here is not the sender's to know.
+            # Answer an error, so that the sender retries, without details of this machine.
             log.warning("a webhook of %s cannot be taken: %s", account, error)
             self._metrics.webhook(account, "failed")
             return _answer(503, "cannot be taken now; send it again")

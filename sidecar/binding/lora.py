@@ -43,7 +43,7 @@ _FACTOR = re.compile(r"(.*\.lora_(?:embedding_)?)([AB])((?:\.weight)?)")
 """Name of one of the two factors of a LoRA pair, by PEFT's convention."""
 
 _Text = Annotated[str, Field(max_length=512)]
-"""Of a name; trainers write an empty one where they know none."""
+"""A name; trainers write an empty text for an unknown one."""
 
 
 class _Config(BaseModel):

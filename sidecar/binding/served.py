@@ -49,9 +49,9 @@ class Proof(StrEnum):
     """What a server's statement proves."""
 
     DIGEST = "digest"
-    """It serves bytes with the digest of a file that the manifest binds."""
+    """The server serves bytes with the digest of a file that the manifest binds."""
     PATH = "path"
-    """It names the folder that was compared. Which bytes it loaded from there is not proven."""
+    """The server names the folder that was compared; which bytes it loaded is not proven."""
 
 
 class _Answer(BaseModel):

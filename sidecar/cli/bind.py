@@ -69,7 +69,7 @@ def _corpora(
     ids = {"training": job.training_file, "validation": job.validation_file}
 
     def name_of(role: str, paths: list[Path], path: Path) -> str:
-        # Several files were concatenated before the upload: none of them is it.
+        # Several files were concatenated before the upload: none of them is the uploaded one.
         return openai.file_name(ids[role] if len(paths) == 1 else None, path.name)
 
     return given.corpora_of(found, classes, quiet=quiet, name_of=name_of)

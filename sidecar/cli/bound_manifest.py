@@ -38,7 +38,7 @@ def with_provenance(
 
 
 TRAINING_RUN = "run"
-"""What an adapter of open weights comes from, which no provider was asked for."""
+"""Origin of an adapter of open weights, in messages: a training run, not a provider's job."""
 
 
 def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> None:

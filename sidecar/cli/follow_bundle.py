@@ -114,7 +114,7 @@ def until_signalled() -> Iterator[Callable[[float], bool]]:
     sending.setblocking(False)
 
     def note(*_: object) -> None:
-        with suppress(BlockingIOError):  # it is noted already
+        with suppress(BlockingIOError):  # already recorded
             sending.send(b"\0")
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -19,7 +19,7 @@ from sidecar.core.tables import Drafts, SignedPayload
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
 
 Holders = Mapping[str, Mapping[Signer, tuple[str, ...]]]
-"""Key fingerprint → who lists the key → the predicate types that it may sign."""
+"""Key fingerprint → authority that lists the key → predicate types that it may sign."""
 
 
 @dataclass(slots=True)

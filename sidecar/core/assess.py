@@ -145,7 +145,7 @@ def _assessments(
         return _combined(inquiry, environment, prepared, findings, reached)
 
     if sum(len(several) > 1 for several in offered) <= 1:
-        # One name has a choice: it is tried in turn.
+        # At most one name has alternatives: try each of them.
         tried: Iterable[tuple[Alternative, ...]] = product(*offered)
     else:
         yield from combined(tuple(several[0] for several in offered))

@@ -104,7 +104,7 @@ class Inquiry:
             known = self.state.declared.get(item.statement.subject.name, ())
             around = surroundings(operator, item, known)
             scope = Scope(around.environment, around.sector)
-            # For the union: a floor adds no jurisdiction that its customer could not declare.
+            # The grant must cover the jurisdictions that floors add as well.
             signers = signed_by(operator, item, CUSTOMER, scope, around.jurisdictions)
             found = self.known[item.digest] = (around, signers)
         return found
@@ -250,7 +250,7 @@ class Waived:
 
 ANNOUNCED = "announced withdrawal"
 SHUTDOWN = "shutdown of the model"
-"""What ends on a date that was published beforehand, for all who call the model."""
+"""Endings whose date was published beforehand and holds for every caller of the model."""
 
 NOTICE = timedelta(days=90)
 """How long ahead an announced end is reported with each admitted call."""

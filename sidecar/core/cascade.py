@@ -226,10 +226,10 @@ def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iter
         yield from entry.nodes
         yield from state.statements.get(entry.by, ())
         yield from about_nodes(entry.by)
-        # Of an announcement only the digest is known, and no key.
+        # An announced successor is known by its digest alone, without a key.
         nodes = [signer_nodes(signer) for signer in signers if signer.fingerprint]
         if nodes:
-            # One signer that is not withdrawn is enough: so it is only if all are that it denies.
+            # One signer that is not withdrawn is enough: only if all are withdrawn is it denied.
             yield from min(nodes, key=lambda each: (cascade.withdrawn(each) is not None, each))
 
 

@@ -1,11 +1,11 @@
 """Choose one alternative for each name of a call, so that all of them hold together.
 
-What one alternative brings into the call counts against the others in one way only: as the grants
-that are about its models, because whoever has one may object to all (``objectors``). So an
-alternative that does not hold by itself is never part of an answer; and for a given set of grants
-each name can be decided without the others. It is not the combinations that are tried, but the sets
-of grants that they bring in. So the number of alternatives does not matter, and losing one cannot
-make room for another (law 2).
+Theory of operation. An alternative affects the others in one way only: it adds the grants that
+match its models, and their authorities may object to the whole call (``objectors``). Hence an
+alternative that does not hold by itself is never part of a result, and under a given set of grants
+the names can be decided independently. So the search tries sets of grants, not combinations of
+alternatives: the number of alternatives does not matter, and losing one cannot admit what was
+denied beside it (law 2).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_UNIONS = 256
-"""Sets of grants that are tried; only an alternative that holds by itself adds to them."""
+"""Most sets of grants that are tried; only an alternative that holds by itself adds one."""
 
 MAX_ITEMS = 16
-"""Of one name, how many that hold are combined with those of the others: as many as policies are
-asked about."""
+"""Most alternatives of one name that are combined with those of the others: the number of choices
+that policies are asked about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules(Generic[T]):
-    """What is known about alternatives.
+    """The functions by which alternatives are chosen.
 
     Attributes:
-        names: Returns the models that one brings into the call, as ``provider/id``.
-        reach: Returns whatever is about any of these models: of all models together it is the union
+        names: Returns the models that an alternative adds to the call, as ``provider/id``.
+        reach: Returns the grants that match any of these models; of several models it is the union
             of each one's.
         holds: Returns whether an alternative holds in a call that reaches these models. It depends
-            on them through ``reach`` only, and a larger one never makes it hold.
+            on them only through ``reach``, and is monotone: a larger reach never makes it hold.
     """
 
     names: Callable[[T], frozenset[str]]
@@ -54,12 +54,12 @@ class _Usable(Generic[T]):
 def selected(offered: Sequence[Sequence[T]], rules: Rules[T]) -> Iterator[tuple[T, ...]]:
     """Yield combinations in which every alternative holds; none only if there is none.
 
-    The first for each set of grants is found with little work. The others follow for whoever is
-    not content with it, such as a policy.
+    The first combination of each set of grants is found with little work. The others follow because
+    policies may deny the first one.
 
     Args:
         offered: For each name of the call its alternatives, preferred ones first.
-        rules: Of these alternatives.
+        rules: How they are chosen.
     """
     usable = [tuple(_usable(items, rules)) for items in offered]
     known = [each for items in usable for each in items]
@@ -80,10 +80,10 @@ def _held(
 
 
 def in_turn(offered: Sequence[Iterator[T]]) -> Iterator[tuple[T, ...]]:
-    """Yield each combination of one item a name, the last name's items changing first.
+    """Yield each combination of one item per name; the last name varies fastest.
 
-    As ``itertools.product``, but the first combination takes no more than the first items; and no
-    more than ``MAX_ITEMS`` of each name are combined.
+    As ``itertools.product``, except that the first combination consumes only the first item of each
+    name, and that at most ``MAX_ITEMS`` of each name are combined.
     """
     first = [tuple(islice(items, 1)) for items in offered]
     if not all(first):
@@ -103,7 +103,7 @@ def _usable(items: Sequence[T], rules: Rules[T]) -> Iterator[_Usable[T]]:
 
 
 def _unions(usable: Sequence[Sequence[_Usable[T]]]) -> Sequence[frozenset[str]]:
-    """Return each union of one reach a name, those of preferred alternatives first."""
+    """Return every union of one reach per name, those of preferred alternatives first."""
     found: list[frozenset[str]] = [frozenset()]
     for items in usable:
         reaches = dict.fromkeys(each.reach for each in items)

@@ -136,7 +136,7 @@ def _base64(text: Any, what: str) -> bytes:  # noqa: ANN401 - whatever the envel
         raise EvidenceError(f"envelope: {what} is missing")
     url_safe = "-" in text or "_" in text
     try:
-        # With altchars the decoder would go on to accept the standard ones as well.
+        # With ``altchars`` the decoder would accept the standard alphabet as well.
         if url_safe and ("+" in text or "/" in text):
             raise EvidenceError(f"envelope: {what} mixes two base64 alphabets")
         return base64.b64decode(text, altchars=b"-_" if url_safe else b"+/", validate=True)

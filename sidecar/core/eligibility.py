@@ -16,7 +16,7 @@ from sidecar.core.predicates import DeploymentBinding, Environment, Manifest, Pr
 from sidecar.core.snapshot import TrustState
 
 Declared = Environment | DeploymentBinding
-"""Of these, an author's newest that has begun replaces its older ones."""
+"""Kinds of which an author's newest statement that has begun replaces its older ones."""
 
 D = TypeVar("D", Environment, DeploymentBinding)
 

@@ -147,7 +147,7 @@ def _explained(value: dict[str, Any]) -> Statement[Predicate]:
     """Parse a statement part by part, and raise what is wrong with it."""
     inside: Any = value.get("predicate")
     if isinstance(inside, dict):
-        value = {**value, "predicate": {}}  # what is inside is read once, below
+        value = {**value, "predicate": {}}  # the predicate is read once, below
     frame = wire.read_value(_Frame[dict[str, Any]], value, what="statement")
     kind = kinds.BY_URN.get(frame.predicate_type)
     if kind is None:

@@ -48,7 +48,7 @@ class PublicKey:
             EvidenceError: Not such a key.
         """
         try:
-            if len(blocks(pem)) > 1:  # which of them would be meant?
+            if len(blocks(pem)) > 1:  # ambiguous
                 raise ValueError("more than one PEM block")
             key = serialization.load_pem_public_key(pem.encode("utf-8", errors="replace"))
         except (ValueError, UnsupportedAlgorithm) as error:

@@ -176,7 +176,7 @@ def read(data: bytes) -> Memory:
         EvidenceError: Malformed or larger than ``MAX_MEMORY_BYTES``; the state folder is damaged.
     """
     held = wire.read(Memory, data, max_bytes=MAX_MEMORY_BYTES, what="memory")
-    # Fields have defaults for whoever writes; without this a file of only {} would be an empty one.
+    # Fields have defaults for the writer; without this check ``{}`` would read as an empty memory.
     if held.write() != data:
         raise EvidenceError("memory: not the canonical JSON that a gate writes")
     return held

@@ -26,7 +26,7 @@ def matches(pattern: str, name: str) -> bool:
 @lru_cache(maxsize=4096)
 def any_matches(patterns: tuple[str, ...], name: str) -> bool:
     """Return whether one of ``patterns`` covers ``name``; false where there are none."""
-    # Every call asks the same few questions of the same grants, dozens of them; see the bound.
+    # Each call matches the same few names against the same dozens of grants.
     return any(matches(pattern, name) for pattern in patterns)
 
 

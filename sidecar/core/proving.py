@@ -37,7 +37,7 @@ from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 
 MAX_PROOFS = 16
-"""Policies are asked about no more choices of evidence for one call."""
+"""Most choices of evidence for one call that policies are asked about."""
 
 
 def proofs(

@@ -44,7 +44,7 @@ TABLES = (
 """Fields of ``TrustState`` that are compared by the value found at each key."""
 
 _UNTIMED = frozenset({"declared", "failures", "successors", "statements"})
-"""Of these, the ones whose values have no instants that the predicate compares with the time."""
+"""Those of ``TABLES`` whose values have no instant that the predicate compares with now."""
 
 MEMBERS = ("taken_over", "adapted")
 """Fields of ``TrustState`` that are compared by membership."""

@@ -1,9 +1,9 @@
-"""Use an assessment again, for another credential of its environment and at another time.
+"""Reuse an assessment for another credential of the same environment, at another time.
 
-The predicate reads of a call what can name a model, and of a credential whom it names, for how long
-and whose roots vouch for it. ``question`` empties the rest, so that an assessment cannot depend on
-it. What was read of the trust state, and until when time alone changes nothing, is for
-``reads.Reads`` to tell; ``reused`` then gives what ``assess`` would.
+Of a call the predicate reads what can name a model; of a credential its SPIFFE ID, its expiry and
+the roots that vouch for it. ``question`` empties all other fields, so that an assessment cannot
+depend on them. ``reads.Reads`` detects whether the trust state or the time has changed an answer;
+where it has not, ``reused`` returns what ``assess`` would.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Bound what policies are shown of one kind: of each author in turn, the newest first.
+"""Limit the evidence of one kind that policies see: the newest of each author in turn.
 
-Rules ask whether there is evidence that satisfies them. So what is not shown can only cost an
-allow: a call that is admitted by a part of the evidence is admitted by all of it. Every author that
-spoke is among what is shown, however much another one signed.
+Rules ask whether evidence exists that satisfies them, so evidence that is not shown can only cost
+an allow: a call that a part of the evidence admits, all of it admits. Every author is among what is
+shown, however much another author signed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from sidecar.core.predicates import Environment
 from sidecar.core.snapshot import TrustState
 
 LONGEST_VALIDITY = timedelta(days=1)
-"""No decision is good for longer, whatever it relies on."""
+"""Longest validity of a decision, whatever it relies on."""
 
 
 CREDENTIAL = "credential"

@@ -145,7 +145,7 @@ def first_fault(error: ValidationError, *, whole: str = "document") -> str:
 
 def fault_message(fault: ErrorDetails) -> str:
     """Return the message of one of pydantic's faults, alike on every version of Python."""
-    # Of a path pydantic names the class, whose own name depends on the version.
+    # For a path pydantic names the class, which differs between versions of Python.
     return "Input should be a path" if fault["type"] == "path_type" else fault["msg"]
 
 

@@ -207,7 +207,9 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     if expires <= now:
         return fail(name, f"ended at {rfc3339(expires)}: what relies on it is denied", publish)
     left = span(expires - now)
-    if entry.get("stale") is not None:  # the gate's own word: it denies, however long is left
+    if (
+        entry.get("stale") is not None
+    ):  # the gate itself reports that it denies, however much time is left
         why = entry["stale"] if error is None else f"{entry['stale']} ({error})"
         found = f"is stale: it {why}; what relies on it is denied"
         denies = any(grant["silence"] == "denies" for grant in entry.get("grants", ()))

@@ -98,7 +98,7 @@ class Processor(rpc.ExternalProcessorServicer):
         self._budget = BufferBudget(self._limits.held_bytes)
         self._rate_limiter = RateLimiter(self._limits.upload_bytes_per_second)
         self._pipeline = pipeline
-        # A quarter is what one gate reads in a second, and leaves room for all other calls.
+        # One gate reads a quarter in a second; the rest is left to all other calls.
         quarter = pipeline.in_flight.max_bytes // 4
         self._queue = BodyQueue(max(pipeline.settings.max_body_bytes, quarter))
         self._streams = 0
@@ -288,7 +288,7 @@ class _Stream:
         """Return what the object may reach; empty where nothing is to be registered."""
         if self._upload is not None:
             calls = tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
-            # A file of another purpose has an owner, and no calls that were admitted.
+            # A file of another purpose has an owner, but no admitted calls.
             return calls or (() if self.ticket is None else (Use(self.ticket.operation),))
         return () if self.ticket is None else self.ticket.uses
 
@@ -296,8 +296,8 @@ class _Stream:
         decisions = self._decisions
 
         async def register(created: Reference) -> None:
-            # A file that the provider wrote holds no calls that were admitted; its first use states
-            # so. The others are those by which it was made.
+            # A file that the provider wrote holds no admitted calls; its first use states so. The
+            # further uses are the calls that made it.
             written = created.kind == FILE and created.kind != ticket.creates
             held = tuple(dict.fromkeys((Use(ticket.operation), *uses))) if written else uses
             await decisions.register(ticket, created, held)

@@ -187,7 +187,7 @@ class Events:
             hint: Bytes without which an event is skipped unparsed.
         """
         *lines, rest = (self._rest + chunk).split(b"\n")
-        # Of a line that is too long to be read, only its end is awaited.
+        # A line over the limit is skipped up to its end.
         self._rest = rest if len(rest) <= MAX_EVENTS_BYTES else b"data:"
         if self._rest is not rest:
             self._size = MAX_EVENTS_BYTES + 1

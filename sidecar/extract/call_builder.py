@@ -121,7 +121,7 @@ def _check_named(
     }
     if len(main) > 1:
         raise _different(main, operation)
-    # An item brings no model of its own to run: without one, the provider would choose.
+    # An item has no model of its own: if none is named, the provider would choose one.
     inherited = any(each.kind != ITEM for each in references)
     if not inherited and not (main if operation.has_main else (*models, *tuned)):
         raise malformed("the request names no model: name it")

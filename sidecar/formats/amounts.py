@@ -1,4 +1,4 @@
-"""Writes numbers of things, as sentences have them."""
+"""Formats a number with its noun in the singular or plural, for messages."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class ConfigFileError(Exception):
 
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-"""Of the models of a file: unknown keys and values of another type are refused."""
+"""Model configuration that refuses unknown keys and values of another type."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

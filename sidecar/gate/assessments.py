@@ -1,6 +1,6 @@
 """Keeps admissible assessments, so that one question is assessed once while nothing changes.
 
-An assessment is no decision: whoever gets it again still asks the policies. It is kept for what the
+An assessment is not a decision: the policies are still asked for each call. It is keyed by what the
 predicate reads of a call and a credential (``core.reuse``), so that every caller of one environment
 shares it, whatever else the calls differ in. It holds
 

@@ -197,8 +197,8 @@ class Pipeline:
         caller = self._verify(request, snapshot, context)
         context.reached("credential", credential=caller)
         resolved = await self._resolve(call, request, caller, context)
-        # The call itself comes last: the log and the response describe the last one judged. It has
-        # the models of the others.
+        # The call itself is judged last, because the log and the response describe the last one; it
+        # has the models of the others.
         calls = (*resolved.later, resolved.call)
         decision = (await self._judge_in_turn(snapshot, calls, caller, context))[-1]
         if decision.allowed and self.objects is not None and not call.sandbox:
@@ -227,7 +227,7 @@ class Pipeline:
         environment, now = caller.spiffe_id, context.progress.at
         if not call.sandbox:
             return await objects.resolve(call, api, environment, now)
-        if call.inputs:  # what a model is given in the sandbox, its answer shows too
+        if call.inputs:  # a model's answer can repeat its input
             where = dict.fromkeys(call.inputs, "")
             await objects.check_inputs(call.provider, api, where, environment, now)
             call = replace(call, inputs=())
@@ -255,7 +255,7 @@ class Pipeline:
             snapshot = self.trust.current()
             context.note(epoch=snapshot.state.epoch)
             decisions = await self._judge_in_turn(snapshot, calls, caller, context)
-            context.recurring = None  # of one call, and this decision is about all of them
+            context.recurring = None  # it describes one call, this decision all of them
             if not decisions[-1].allowed:
                 return decisions[-1]
             if self.trust.current() is snapshot:

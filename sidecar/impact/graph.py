@@ -65,7 +65,7 @@ def lineage_graph(found: Impact) -> LineageGraph:
             struck = [number for number, (_, hit) in enumerate(path) if hit]
             if not struck and stop.environment in whole:
                 continue
-            # What is hit by way of an older statement or a successor is hit where it is called.
+            # What an older statement or a successor leads to is drawn as hit where it is called.
             nodes = [root, *(node for node, _ in path[min(struck, default=-1) :]), environment]
             edges.update(pairwise(nodes))
     return _laid_out(root, edges)

@@ -14,7 +14,7 @@ from sidecar.impact.compare import Impact
 from sidecar.impact.graph import GraphNode, LineageGraph, lineage_graph
 
 MAX_NODES = 2000
-"""Of a graph that is drawn; a larger one cannot be read, and its tables are complete."""
+"""Most nodes of a graph that is drawn; of a larger one there are the tables alone."""
 
 _WIDTH, _BOX, _ROW, _MARGIN = 400, 310, 30, 24
 _SCREEN = 24

@@ -19,7 +19,7 @@ from sidecar.jetstream.config import NatsConfig
 from sidecar.jetstream.errors import JetStreamError
 from sidecar.jetstream.login import Login
 
-# What fails is in the error that names the file; a server must not fill the log by itself.
+# Failures are in the error that names the file; a server must not be able to fill the log.
 logging.getLogger("nats").setLevel(logging.CRITICAL)
 
 UNASKED_BYTES = 1 << 20
@@ -117,7 +117,7 @@ class BoundedClient(Client):
 
     def _connect_command(self) -> bytes:
         if self._config.tls and not self._server_info.get("tls_required"):
-            # Nothing was sent yet: who took TLS out of the server's INFO gets no credentials.
+            # Nothing was sent yet: an attacker who strips TLS from INFO gets no credentials.
             raise errors.SecureConnRequiredError
         self._auth_configured = self._login != Login()
         command: bytes = super()._connect_command()

@@ -86,7 +86,7 @@ class Session:
         self.generation = 0
         """Grows with each connection; a subscription belongs to one."""
         self.changed = threading.Event()
-        """Set when a connection ended; and by whoever subscribes, when something came."""
+        """Set when a connection ended, and by a subscriber when a message came."""
 
     def stop_with(self, stop: threading.Event) -> None:
         """End calls soon after ``stop`` is set."""
@@ -220,7 +220,7 @@ class Session:
 
 def _abort(client: BoundedClient) -> None:
     """Close the socket of a client that could not end its session."""
-    transport = client._transport  # a connection under way has no other end
+    transport = client._transport  # nothing else ends a connection attempt
     writer = getattr(transport, "_bare_io_writer", None)
     if writer is not None:
         writer.transport.abort()

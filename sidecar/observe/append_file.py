@@ -26,7 +26,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class _Kind(Enum):
-    """Of what is appended to."""
+    """Kind of the file that is appended to."""
 
     REGULAR = "regular"
     PIPE = "pipe"
@@ -94,7 +94,7 @@ class AppendFile:
             self._write_all(data)
             after = os.fstat(self._file)
             self._end = after.st_size
-            # Removed meanwhile, the lines are nowhere. Renamed, they are in the renamed file.
+            # If the file was removed meanwhile, the lines are lost; if renamed, they are in it.
             return self._path is None or after.st_nlink > 0
         finally:
             if self._lockable and not self._held:

@@ -27,9 +27,9 @@ _ADDED = frozenset(
 )
 _LEAST = frozenset({"admissibility_clock_sound", "admissibility_decision_log_writable"})
 _OF_WORKERS = frozenset({"admissibility_decision_log_writable"})
-"""Only workers know them."""
+"""Metrics that only workers have."""
 _OF_POLICIES = frozenset({"admissibility_policy_revision_info", "admissibility_policy_engine_up"})
-"""The process that runs the policy engine knows them."""
+"""Metrics that only the process of the policy engine has."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

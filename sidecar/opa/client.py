@@ -142,7 +142,7 @@ class Opa:
         self._queries: set[asyncio.Task[None]] = set()
         self._idle: list[Connection] = []
         self._gathering = Gathering(gather_seconds)
-        self._callers = 0  # whose questions wait
+        self._callers = 0  # with waiting questions
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 

@@ -27,7 +27,7 @@ from sidecar.opa.errors import PolicyError
 log = logging.getLogger("sidecar.opa.client")
 
 PREFIX = "admit-opa."
-"""Of locked folders; earlier releases made ``admit-opa-…`` without a lock, in use or not."""
+"""Prefix of locked folders; earlier releases made ``admit-opa-…`` without a lock."""
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -92,7 +92,7 @@ def _lock(path: Path, *, wait: bool) -> int | None:
         if not wait:
             os.close(lock)
             raise
-        # Such a file system lets nobody lock, so nobody takes the folder for abandoned.
+        # This file system has no locks, so no process takes the folder for abandoned.
     if _is_at(lock, path):
         return lock
     os.close(lock)

@@ -1,4 +1,4 @@
-"""Ask policies about each choice of evidence in turn, as a gate does.
+"""Ask policies about each choice of evidence until one is allowed, as a gate does.
 
 A gate's own loop (``gate.pipeline``) is asynchronous and bounded by the call's deadline; commands
 that explain or repeat decisions use this one.

@@ -9,7 +9,7 @@ A newer declaration or binding of one author replaces its older one. One that pe
 more is a renewal, and withdraws nothing: if it is lost, the older one is back. So a call is also
 put with a binding that ends later, and with a declaration more (``_renewed``).
 
-The facts of the tests are the only ones there are here, so a rule may still be at fault for others.
+Only the facts of the tests are tried, so a rule may still break the law for other facts.
 """
 
 from __future__ import annotations

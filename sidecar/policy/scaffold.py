@@ -252,7 +252,7 @@ def _assigned(policies: Path, jurisdiction: str, sector: str, package: str) -> t
         raise PolicyError(f"{path}: sector {sector} has the package {sectors[sector]} already")
     sectors[sector] = package
     text = path.read_text(encoding="utf-8")
-    # Where the sector has its line, only that line changes.
+    # If the sector has a line of its own, change only that line.
     edited, count = re.subn(rf'("{re.escape(sector)}"\s*:\s*)null', rf'\g<1>"{package}"', text)
     if count != 1 or json.loads(edited) != value:
         edited = _json(value)

@@ -123,7 +123,7 @@ class PathNode:
     role: What | None = None
     below: bool = False
     twins: dict[str, str] = field(default_factory=dict)
-    """Of the keys below: the folded form → the key; see ``strict_json.refuse_twins``."""
+    """Folded form of each key below → the key; see ``strict_json.refuse_twins``."""
 
     known: dict[tuple[str, ...], Below] = field(default_factory=dict, compare=False, repr=False)
     """Keys of objects that were checked for twins → those of them that are read."""

@@ -161,7 +161,7 @@ class FolderFeed:
     """
 
     number: int | None = None
-    """Of the listing; a folder has none."""
+    """Number of the listing; ``None``, as a folder has none."""
 
     def __init__(self, path: Path) -> None:
         self._folder = EvidenceFolder(path)
@@ -204,7 +204,7 @@ class MirrorFeed:
 
     @property
     def number(self) -> int | None:
-        """Of the listing that was read last."""
+        """Number of the listing that was read last."""
         return self._mirror.number
 
     def read(self) -> tuple[Mapping[str, int] | None, str]:

@@ -1,6 +1,6 @@
-"""What a worker follows: the epoch and the policies in force, of which other processes have charge.
+"""Follows the epoch and the policies in force, which other processes of the gate maintain.
 
-Both are looked at once or more for each request, in memory that the processes share.
+A worker reads both at least once for each request, from memory that the processes share.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def serve(path: Path, workers: int | None, report: Callable[[StartError], None])
     with start_errors():
         config, trust = load()
         if config.workers == 1:
-            gc.freeze()  # to look through every module for garbage would stop calls for 0.1 s
+            gc.freeze()  # scanning every module for garbage would stall calls for 0.1 s
             uvloop.run(_run(config, trust))
             return 0
     # Imported here: a gate of one process needs none of it.

@@ -73,7 +73,7 @@ class Record:
             half = sequence & 1
             at = half * self._most
             data = bytes(self._halves[at : at + self._words[1 + half]])
-            if self._words[0] == sequence:  # otherwise the half may be written again meanwhile
+            if self._words[0] == sequence:  # else the writer may have overwritten this half
                 return data
 
     def clear(self) -> None:

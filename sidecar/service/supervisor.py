@@ -75,7 +75,7 @@ class _Process:
 
 @dataclass(slots=True)
 class _Place:
-    """A process that there shall be, such as the second worker.
+    """A process that should run, such as the second worker.
 
     Attributes:
         role: What it does.
@@ -178,7 +178,7 @@ class Supervisor:
                 log.info("stopping; what is in flight may take %d s", self._config.stop_seconds)
             self._stopping = True
 
-    # What happens at each look.
+    # ---- one round of supervision ----
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -290,7 +290,7 @@ class Supervisor:
         if self._was_ready:
             self._ready_file.write(self._config.listen, self._config.metrics)
 
-    # A restart, one process after the other.
+    # ---- a restart, one process after the other ----
 
     def _restart(self) -> None:
         """Read the configuration again and begin to replace every process."""
@@ -324,7 +324,7 @@ class Supervisor:
         if place not in self._places:
             self._rolling.remove(place)
         elif current is None or current.started > self._rolled_at:
-            # The successor has the place, or one that was started since in place of a dead one.
+            # The successor took the place, or a process started since to replace a dead one did.
             if current is not None and successor is None and current.reading.ready:
                 self._rolling.remove(place)
                 if not self._rolling:

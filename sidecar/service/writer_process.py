@@ -74,7 +74,7 @@ async def run(setup: Setup) -> None:
     except OSError as error:
         raise StartError(f"{trust.state_dir}: {error.strerror}") from error
     async with AsyncExitStack() as stack:
-        async with alive(setup.slot):  # a large store is looked at whole
+        async with alive(setup.slot):  # the whole store is checked, which takes a while
             writer = await asyncio.to_thread(_started, setup, page, lock)
         await _answer(writer, stack)
         heart = Heart(writer.control, page)
@@ -128,7 +128,7 @@ class Heart:
             self._wake.wait(PAGE_SECONDS)
             self._wake.clear()
             try:
-                # One that continues another may have missed a change until it has asked everybody.
+                # A new writer may have missed a change until it has asked every authority.
                 if self._control.asked():
                     self._control.at_rest(self._beat)
                 if time.monotonic() - swept >= _KEEP_SECONDS:

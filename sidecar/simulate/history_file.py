@@ -200,7 +200,7 @@ def _valid(shape: TypeAdapter[T], value: object, node: yaml.Node | None, what: s
     try:
         return shape.validate_python(value)
     except ValidationError as error:
-        # A key that is misspelt is unknown here and missing there; the former says more.
+        # A misspelt key is unknown here and missing there; "unknown" names the mistake.
         errors = error.errors(include_url=False)
         first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
         place = tuple(part for part in first["loc"] if not str(part).startswith("function-"))

@@ -98,7 +98,7 @@ def regrant(world: World, entry: Regrant) -> str:
     theirs = dict(world.operator.grants)
     theirs.pop(entry.authority, None)
     if entry.grants is None:
-        # The operator's own act: with the last grant goes what the gate kept of the authority.
+        # With an authority's last grant, what the gate kept of it is removed.
         world.gate.views.pop(entry.authority, None)
         world.gate.heard.discard(entry.authority)
         sentence = f"the operator takes every grant of {entry.authority} away"

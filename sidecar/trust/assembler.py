@@ -118,7 +118,7 @@ class Assembler:
                 views, files = {}, {}
                 self._publish(self._verified.snapshot(self._durable.epoch))
             except BaseException:
-                with self._entries:  # nobody has it yet: the next round tries again
+                with self._entries:  # not published yet: the next round retries
                     self._new_views = views | self._new_views
                     self._new_files = files | self._new_files
                     self._unpublished = True

@@ -218,7 +218,7 @@ class DurableState:
         try:
             return memory_journal.read(self._state_dir, remembered).memory
         except TrustConfigError:
-            self._journal()  # raises where it is damaged; else the store counted another's bytes
+            self._journal()  # raises if it is damaged; else the store's count is of another journal
             return None
 
     def _lacks(self, meta: Meta) -> bool:

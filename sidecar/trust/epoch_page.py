@@ -42,7 +42,7 @@ class _State(IntEnum):
     """The authorities were not all asked yet."""
     IN_FORCE = 1
     UNWRITTEN = 2
-    """Something is in force that could not be committed."""
+    """A change is in force that could not be committed."""
 
 
 _IN_FORCE = int(_State.IN_FORCE)
@@ -93,7 +93,7 @@ class EpochPage:
     def problem(self) -> str:
         """Return why nothing in the store may be relied on now; empty if it may."""
         words = self._words
-        beat = words[_BEAT_AT]  # before the clock: it may be written at any moment
+        beat = words[_BEAT_AT]  # before the clock, since a writer may update it at any moment
         now = since_boot()
         if (
             words[_STATE_AT] == _IN_FORCE

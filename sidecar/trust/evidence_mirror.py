@@ -167,7 +167,7 @@ class EvidenceMirror:
 
     @property
     def number(self) -> int | None:
-        """Of the newest listing; None before the first."""
+        """Number of the newest listing; ``None`` before the first."""
         return None if self._index is None else self._index.number
 
     def sizes(self) -> Mapping[str, int]:

@@ -54,7 +54,7 @@ class Gathering:
 
 _PROMPT = Gathering()
 _PATIENT = Gathering(quiet_ms=60, most_ms=500)
-"""Where every change so far is one that means nothing without another, which is awaited."""
+"""For changes that mean nothing without a further one, which is awaited longer."""
 
 
 class StopEvent(threading.Event):

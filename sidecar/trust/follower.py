@@ -95,7 +95,7 @@ class Follower:
 
     def _round(self, trigger: Trigger) -> None:
         if trigger is Trigger.POLL:
-            self._idle = 0  # a poll is our own doing, not the source's restlessness
+            self._idle = 0  # a poll is no sign of a busy source
         try:
             news = self._work()
         except Exception:  # noqa: BLE001 - the next round may succeed

@@ -28,9 +28,9 @@ _CHUNK = 1 << 16
 _MAX_TOKEN = 1 << 14
 _MAX_ETAG = 256
 _MISSING = frozenset({403, 404, 410})
-"""403: an object store says so of an object that is not there to those who may not list."""
+"""Statuses of a missing file; object stores answer 403 to clients that may not list."""
 _SETTLED = timedelta(seconds=2)
-"""Age of a file, by its server's clock, from which its next change is of another second."""
+"""Age of a file, by its server's clock, after which its next change has another date."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 _Stamps = tuple[tuple[int, int, int], ...]
@@ -159,7 +159,7 @@ class HttpClient:
             raise SourceError(f"{name}: HTTP {status}, not 200{_target(answer)}")
         encoding = answer.getheader("Content-Encoding", "identity").strip().lower()
         if encoding not in {"", "identity"}:
-            # A small answer may become a large one; none was asked for.
+            # Refuse compression: a small answer could expand to a large one.
             raise SourceError(f"{name}: has a Content-Encoding, which was not asked for")
         data = bytearray()
         while chunk := answer.read1(_CHUNK):

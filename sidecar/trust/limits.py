@@ -91,4 +91,4 @@ EVIDENCE = EvidenceLimits()
 VERIFICATION = VerificationLimits()
 
 MAX_CONFIG_BYTES = 1 << 20
-"""``trust.yaml``."""
+"""Largest ``trust.yaml``."""

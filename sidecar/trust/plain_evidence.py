@@ -35,7 +35,7 @@ _HINTS = (b"keyid", dsse.HINT.encode())
 _SEPARATOR = b'"'
 _DIGITS = b"0123456789"
 _OTHER = bytes({*range(256)} - {*b"0123456789.eE-,"})
-"""What is in no number and, unlike a comma, is never all that is between two of them."""
+"""Bytes that occur in no number, without the comma, which alone can separate two numbers."""
 _UNUSUAL = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*(?:[^0-9]|$))")
 """Any number that may be out of range or that RFC 8785 writes otherwise."""
 
@@ -124,7 +124,7 @@ def _split(parts: list[bytes], places: _Places) -> Envelope | None:
 
 def _object(data: bytes) -> dict[str, Any]:
     """Return a plain JSON object; an empty one where the strict parser has to look."""
-    # Of this length it has no more parts than are read.
+    # A text of this length cannot exceed the limit of parts.
     if len(data) > strict_json.MAX_CONTAINERS:
         return {}
     outside = strict_json.outside_strings(data)

@@ -99,13 +99,13 @@ class AuthorityRefresher:
         try:
             found = refresh(self._authority, self.source, self._state_dir, self._memo)
         except RefreshError as error:
-            # A set that cannot be understood is the newest all the same: the one before is stale.
+            # A set that cannot be parsed is still the newest one: the one before is stale.
             self._heard &= not isinstance(error, NotUnderstoodError)
             kept, why = self._kept()
             text = str(error) if not why or why in str(error) else f"{error}; {why}"
             self._note(kept, self.status.refreshed, text)
             return kept
-        # What a restart would forget counts as every no, and as no agreement.
+        # A set that a restart would lose: its withdrawals count, its agreement does not.
         self._heard = found.outlasts
         view = replace(found.view, heard_since_start=found.outlasts)
         self._note(view, datetime.now(UTC), found.problem or None)

@@ -39,9 +39,9 @@ def read_with_status(path: Path | str, max_bytes: int) -> tuple[bytes, os.stat_r
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError("not a regular file")
-        # Without a buffered reader, which takes longer to make than a small file to read.
+        # Unbuffered: making a buffered reader takes longer than reading a small file.
         data = os.read(descriptor, min(status.st_size, max_bytes) + 1)
-        if len(data) != status.st_size:  # it changes meanwhile, or has more than is read at once
+        if len(data) != status.st_size:  # changed meanwhile, or larger than one read
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 data += file.read(max(0, max_bytes + 1 - len(data)))
     finally:

@@ -58,7 +58,7 @@ class Shapes(Generic[T]):
             return
         if len(self._known) >= _MOST:
             self._known = {}
-        # Two at least, of which one is a name: an ``itemgetter`` of one returns no tuple.
+        # At least two, one of them a name: an ``itemgetter`` of one key returns no tuple.
         fixed = itemgetter(*names(parts), *values)
         _, readings = self._known.setdefault(shape, (fixed, []))
         if len(readings) < _MOST_READINGS:

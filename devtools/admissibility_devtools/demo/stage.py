@@ -53,7 +53,7 @@ from sidecar.opa.private_folder import PrivateFolder, private_folder
 T = TypeVar("T")
 AUDIENCE = "admissibility-gate"
 PREFIX = "admit-demo."
-"""Of the locked folder with the socket of OPA, whose path must be short."""
+"""Prefix of the locked folder with OPA's socket, whose path must be short."""
 
 
 @dataclass

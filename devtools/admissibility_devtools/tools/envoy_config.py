@@ -38,7 +38,7 @@ Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "verte
 Sandbox = Literal["sandbox", "sandbox-azure", "sandbox-bedrock", "sandbox-vertex", "sandbox-vllm"]
 """The references for evaluators; the first one is for OpenAI."""
 Name = Gated | Sandbox | Literal["registration", "xfcc-edge"]
-"""All of them: `registration` asks the gate twice; the one without a gate is for `render_edge`."""
+"""Every reference: `registration` asks the gate twice; `render_edge` takes the one without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,7 @@ def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
     if not kept:
         _pip_install(tools, final, pins.GO_REQUIREMENT, pins.GO_SHA256)
     try:
-        # Who has no Go has no caches of it either, and would keep a gigabyte for one program.
+        # A machine without Go has no Go caches, and would keep a gigabyte for one program.
         return _build_opa(tools, program, place, caches=False)
     finally:
         if not kept:

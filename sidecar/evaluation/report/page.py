@@ -20,7 +20,7 @@ from sidecar.evaluation.report.record import Report, SuiteRecord, suite_label
 MAX_CASES = 50
 """Failing cases of a suite that are shown."""
 MAX_CHARS = 2_000
-"""Of each text of a case."""
+"""Characters shown of each text of a case."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """

@@ -75,9 +75,9 @@ def make(tools: Path) -> Path:
     folder = environment_folder(tools)
     tools.mkdir(parents=True, exist_ok=True)
     with (tools / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two that begin at once: the second one finds it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process made it at the same moment
         if not (folder / _READY).exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of one that was interrupted
+            shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted one
             _run([sys.executable, "-m", "venv", str(folder)], "no environment could be made")
             lock_file = folder / "requirements.txt"
             lock_file.write_bytes(requirements())
