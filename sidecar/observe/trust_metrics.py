@@ -26,6 +26,8 @@ class AuthorityReading:
     withdrawals: int
     announced: tuple[datetime, ...] = ()
     """When announced withdrawals of the next 90 days take effect, in order."""
+    withdrew: datetime | None = None
+    """When a new withdrawal of it was last taken in; ``None`` without one since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,12 @@ _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], floa
         "admissibility_trust_withdrawals",
         "Withdrawals and failed results that the authority publishes.",
         lambda item, _: item.withdrawals,
+    ),
+    (
+        "admissibility_trust_last_withdrawal_age_seconds",
+        "Seconds since the gate took in a withdrawal or failed result that the authority had not "
+        "published before; absent without one since the gate started.",
+        lambda item, now: None if item.withdrew is None else (now - item.withdrew).total_seconds(),
     ),
     (
         "admissibility_trust_announced",

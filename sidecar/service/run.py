@@ -201,6 +201,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         trust.operator.grants,
         unknown_keys,
         log_writable=lambda: metrics.can_record(),  # noqa: PLW0108 - they are made from it
+        withdrew=trust_log.withdrew,
     )
     metrics = make_metrics(trust.operator, status.reading, unknown_keys)
     clock = started_clock(trust.state_dir)

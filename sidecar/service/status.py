@@ -119,6 +119,7 @@ class Status:
     processes: ProcessesStatus | None = None
     log_writable: Callable[[], bool] = lambda: True
     by_grants: DeclaredGrants = field(default_factory=DeclaredGrants)
+    withdrew: Mapping[str, datetime] = field(default_factory=dict)
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -130,7 +131,12 @@ class Status:
             evidence_waiting=evidence.report.waiting,
             evidence_problems=len(evidence.problems),
             authorities=tuple(
-                _reading(status, now, self._announced(status.name, now))
+                _reading(
+                    status,
+                    now,
+                    self._announced(status.name, now),
+                    self.withdrew.get(status.name),
+                )
                 for status in self.statuses()
             ),
             trust_domains=self._trust_domains(),
@@ -257,7 +263,10 @@ def _by_digest(item: Rejected) -> str:
 
 
 def _reading(
-    status: AuthorityStatus, now: datetime, announced: tuple[Withdrawal, ...]
+    status: AuthorityStatus,
+    now: datetime,
+    announced: tuple[Withdrawal, ...],
+    withdrew: datetime | None,
 ) -> AuthorityReading:
     return AuthorityReading(
         name=status.name,
@@ -268,6 +277,7 @@ def _reading(
         version=status.version,
         withdrawals=status.withdrawals,
         announced=tuple(entry.effective for entry in announced if entry.effective is not None),
+        withdrew=withdrew,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from sidecar.core.documents import Failure, Supersession, Withdrawal
 from sidecar.core.snapshot import AuthorityView, TrustState
@@ -21,11 +22,17 @@ No = Withdrawal | Failure | Supersession
 class TrustLog:
     """Compares each trust state with the one before; to be called from one thread at a time.
 
-    The first view of an authority is logged as a count: its withdrawals are not news.
+    The first view of an authority is logged as a count: its withdrawals are not news. After a
+    restart that is the view which was kept, so what was published meanwhile is.
+
+    Attributes:
+        withdrew: When a new withdrawal of each authority was last taken in; without an entry while
+            there was none since the start.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, AuthorityView] = {}
+        self.withdrew: dict[str, datetime] = {}
 
     def publish(self, state: TrustState) -> None:
         """Log what changed since the state before."""
@@ -40,7 +47,10 @@ class TrustLog:
                     log.info("%s: %d withdrawals in force", name, count)
             elif known.withdrawals is not view.withdrawals:
                 before, after = _noes(known), _noes(view)
-                _report(name, "withdrew", (each for each in after if each not in before))
+                new = [each for each in after if each not in before]
+                if new:
+                    self.withdrew[name] = datetime.now(UTC)
+                _report(name, "withdrew", new)
                 _report(name, "took back", (each for each in before if each not in after))
 
 

@@ -213,6 +213,7 @@ def _started(setup: Setup, page: EpochPage, lock: WriterLock) -> _Writer:
         control.evidence,
         trust.operator.grants,
         processes=processes,
+        withdrew=trust_log.withdrew,
     )
     metrics = make_metrics(trust.operator, status.reading, UnknownKeys())
     clock = started_clock(trust.state_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sidecar.service.trust_log import MAX_LINES, TrustLog
@@ -59,3 +61,25 @@ def test_a_flood_of_withdrawals_is_counted(caplog: pytest.LogCaptureFixture) -> 
 def flood(world: World, count: int) -> None:
     for number in range(count):
         world.parties["regulator"].withdraw("model", f"openai/{number}")
+
+
+def test_a_new_withdrawal_is_news_also_where_another_is_taken_back_in_its_place() -> None:
+    """The number of withdrawals is the same before and after."""
+    world, log = admitted_world(), TrustLog()
+    regulator = world.parties["regulator"]
+    regulator.withdraw("model", "openai/old")
+    log.publish(world.state())
+    started = dict(log.withdrew)
+
+    del regulator.withdrawals[0]
+    log.publish(world.state())
+    taken_back = dict(log.withdrew)
+
+    regulator.withdraw("model", "openai/old")
+    log.publish(world.state())
+    del regulator.withdrawals[0]
+    regulator.withdraw("model", "openai/m")
+    before = datetime.now(UTC)
+    log.publish(world.state())
+    assert (started, taken_back, list(log.withdrew)) == ({}, {}, ["regulator"])
+    assert log.withdrew["regulator"] >= before
