@@ -264,7 +264,8 @@ def diff(
     """Repeat recorded queries with changed policies: which decisions differ, and by which rule.
 
     The approvals and suites that other jurisdictions need are structure and not replayed. Exit
-    status 0 where none does, 1 where one does, 2 where nothing was recorded.
+    status 0 where none does, 1 where one does, 2 where nothing was recorded or the changed policies
+    fail the types check of `admit policy check`: a rule that misspells a fact would change nothing.
 
     Examples:
         admit policy diff --facts facts.jsonl --before main --after policies
@@ -273,6 +274,7 @@ def diff(
     """
     program, total = opa_path(), replay.count(facts)
     old, changed = revision.resolve(before, after), tree.read(after)
+    checks.insist_on_types(program, after)
     changes = [as_ifs.parse(text, changed.jurisdictions) for text in as_if or ()]
     console = Console(stderr=True)
     with (

@@ -17,6 +17,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+from sidecar.formats.amounts import amount
 from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.tree import CAPABILITIES, require_policies
@@ -86,6 +87,26 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
         readable = readable and not (name == "types" and found)
         problems = tuple(sorted(set(found or ())))
         yield Checked(name, problems, time.perf_counter() - began, done=found is not None)
+
+
+def insist_on_types(program: Path, policies: Path) -> None:
+    """Require that policies pass the types check; a folder without schemas is not checked.
+
+    OPA serves a rule that misspells a fact, and it never fires: what such policies answer shows
+    nothing. Schemas are not served, so a folder that was made from a bundle has none.
+
+    Raises:
+        PolicyError: They do not, or OPA cannot be run; the message has the first problem.
+    """
+    tree = policies.absolute()
+    found = sorted(_types(program, tree)) if (tree / SCHEMAS).is_dir() else []
+    if found:
+        first = found[0]
+        more = f", and {amount(len(found) - 1, 'more problem')}" if found[1:] else ""
+        raise PolicyError(
+            f"{policies / first.file}:{first.row}: {' '.join(first.message.split())}{more};"
+            " `admit policy check` shows them all"
+        )
 
 
 def _format(program: Path, tree: Path) -> list[Problem] | None:

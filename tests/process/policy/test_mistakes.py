@@ -76,6 +76,23 @@ def test_a_log_of_facts_that_is_not_there_or_empty_is_no_comparison(tmp_path: Pa
     )
 
 
+def test_policies_that_fail_the_types_check_are_not_compared(tmp_path: Path) -> None:
+    """OPA serves a rule that misspells a fact; it denies nothing, so no decision would differ."""
+    changed, log = copy_policies(tmp_path), tmp_path / "facts.jsonl"
+    record = {"id": "d", "time": "2026-09-01T12:00:00Z", "allowed": True, "facts": facts_in("us")}
+    log.write_text(json.dumps(record) + "\n")
+    rules = changed / "jurisdiction" / "us" / "us.rego"
+    text = rules.read_text()
+    rules.write_text(text + "\nstrict if input.enviroment.sector == data.lib.nothing\n")
+    row = text.count("\n") + 2
+    asked = ("policy", "diff", "--facts", log, "--before", POLICIES, "--after", changed)
+    assert admit(*asked, code=2).stderr == (
+        f"admit: {rules}:{row}: undefined ref: input.enviroment.sector; expected one of adaptations,"
+        " deployments, environment, nonce, now, request, waivers;"
+        " `admit policy check` shows them all\n"
+    )
+
+
 def test_a_bundle_that_cannot_be_built_leaves_the_one_that_is_there(tmp_path: Path) -> None:
     tree, out = copy_policies(tmp_path), tmp_path / "bundle.tar.gz"
     key, _ = write_pair(tmp_path, "policy")
