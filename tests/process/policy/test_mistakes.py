@@ -87,8 +87,8 @@ def test_policies_that_fail_the_types_check_are_not_compared(tmp_path: Path) -> 
     row = text.count("\n") + 2
     asked = ("policy", "diff", "--facts", log, "--before", POLICIES, "--after", changed)
     assert admit(*asked, code=2).stderr == (
-        f"admit: {rules}:{row}: undefined ref: input.enviroment.sector; expected one of adaptations,"
-        " deployments, environment, nonce, now, request, waivers;"
+        f"admit: {rules}:{row}: undefined ref: input.enviroment.sector; expected one of"
+        " adaptations, deployments, environment, nonce, now, request, waivers;"
         " `admit policy check` shows them all\n"
     )
 
