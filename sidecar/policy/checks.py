@@ -17,7 +17,6 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from sidecar.formats.amounts import amount
 from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.tree import CAPABILITIES, require_policies
@@ -102,7 +101,7 @@ def insist_on_types(program: Path, policies: Path) -> None:
     found = sorted(_types(program, tree)) if (tree / SCHEMAS).is_dir() else []
     if found:
         first = found[0]
-        more = f", and {amount(len(found) - 1, 'more problem')}" if found[1:] else ""
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
         raise PolicyError(
             f"{policies / first.file}:{first.row}: {' '.join(first.message.split())}{more};"
             " `admit policy check` shows them all"
