@@ -53,7 +53,7 @@ def read_graders(value: object, job: str) -> Graders:
 
 def _walk(value: object, place: str, job: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise BindingError(f"job {job}: {place} is no grader: it has no type")
+        raise BindingError(f"job {job}: {place} is not a grader: it has no type")
     if depth > MAX_DEPTH:
         raise BindingError(f"job {job}: {place} is nested deeper than {MAX_DEPTH} graders")
     yield place, value

@@ -66,7 +66,7 @@ def _dpo(record: Mapping[str, Any]) -> None:
     messages = _messages(given, "messages", "input")
     _tools(given)
     if messages[-1]["role"] == "assistant":
-        raise _RecordError("input.messages: the last one is the assistant's; it is no question")
+        raise _RecordError("input.messages: the last one is the assistant's; it is not a question")
     for key in ("preferred_output", "non_preferred_output"):
         answers = _messages(record, key, "the record")
         if any(each["role"] not in {"assistant", "tool"} for each in answers):
@@ -114,7 +114,7 @@ def _bedrock_pretraining(record: Mapping[str, Any]) -> None:
 def _turns(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     items = record.get("messages")
     if not isinstance(items, list) or not items:
-        raise _RecordError("the record: messages is no list of messages")
+        raise _RecordError("the record: messages is not a list of messages")
     return [_object(item, f"messages.{number}") for number, item in enumerate(items)]
 
 
@@ -132,7 +132,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
 def _messages(record: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
     items = record.get(key)
     if not isinstance(items, list) or not items:
-        raise _RecordError(f"{where}: {key} is no list of messages with at least one entry")
+        raise _RecordError(f"{where}: {key} is not a list of messages with at least one entry")
     for number, item in enumerate(items):
         if not _is_plain(item):
             _message(item, f"{key}.{number}")
@@ -190,7 +190,7 @@ def _calls(message: Mapping[str, Any], where: str) -> bool:
     if calls is None:
         return found
     if not isinstance(calls, list):
-        raise _RecordError(f"{where}: tool_calls is no list")
+        raise _RecordError(f"{where}: tool_calls is not a list")
     for number, call in enumerate(calls):
         place = f"{where}.tool_calls.{number}"
         one = _object(call, place)
@@ -238,7 +238,7 @@ def _tools(record: Mapping[str, Any]) -> None:
         if items is None:
             continue
         if not isinstance(items, list):
-            raise _RecordError(f"{key} is no list")
+            raise _RecordError(f"{key} is not a list")
         for number, item in enumerate(items):
             tool = _object(item, f"{key}.{number}")
             function = tool if key == "functions" else tool.get("function")
@@ -253,4 +253,4 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
 
 def _text(value: Mapping[str, Any], key: str, where: str) -> None:
     if not isinstance(value.get(key), str):
-        raise _RecordError(f"{where}: {key} is no text")
+        raise _RecordError(f"{where}: {key} is not a text")

@@ -254,7 +254,7 @@ def compare(
     stated = served.root or ""
     if not _PATH.match(stated):
         differences.append(
-            f"the adapter was loaded from {stated!r}, which is no path of a folder: serve {root}"
+            f"the adapter was loaded from {stated!r}, which is not a path of a folder: serve {root}"
         )
     elif os.path.realpath(stated) != os.path.realpath(root):
         differences.append(f"the adapter was loaded from {stated}, not from {root}")

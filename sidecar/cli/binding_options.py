@@ -57,7 +57,7 @@ SpecificationOption = Annotated[
     Path | None,
     typer.Option(
         help="The specification (*.dsse.json) the job was submitted under, or an extension of it; "
-        "says both."
+        "it states environments and envelope."
     ),
 ]
 ExtendedOption = Annotated[

@@ -198,7 +198,7 @@ def _of_bedrock(
 def _refuse(options: HostedOptions | BedrockJobOptions, api: str) -> None:
     for name in options.__slots__:
         if getattr(options, name) is not None:
-            raise CliError(f"--{name.replace('_', '-')}: is no option of --api {api}")
+            raise CliError(f"--{name.replace('_', '-')}: is not an option of --api {api}")
 
 
 def _prepared(

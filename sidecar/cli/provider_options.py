@@ -117,7 +117,7 @@ class AccountOptions:
     def _refuse(self, *names: str) -> None:
         for name in names:
             if getattr(self, name) is not None:
-                raise CliError(f"--{name.replace('_', '-')}: is no option of --api {self.api}")
+                raise CliError(f"--{name.replace('_', '-')}: is not an option of --api {self.api}")
 
 
 def _from_environment(api: str) -> secrets.Secret | None:

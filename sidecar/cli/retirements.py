@@ -39,7 +39,8 @@ def import_list(
     ],
     home: HomeOption,
     provider: Annotated[
-        str, typer.Option(help="The host whose dates these are, by the gate's name of it.")
+        str,
+        typer.Option(help="The provider that hosts the models, by the name the gate has for it."),
     ],
     postpone: Annotated[
         bool, typer.Option("--postpone", help="Also move an end that is still ahead to later.")

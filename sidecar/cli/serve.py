@@ -49,7 +49,7 @@ def serve(
     """
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
-        raise typer.BadParameter(f"{log_level!r} is no log level")
+        raise typer.BadParameter(f"{log_level!r} is not a log level")
     set_up(level, log_format)
 
     def report(error: StartError) -> None:

@@ -103,8 +103,8 @@ def _addresses(config: Path) -> tuple[str, str]:
 def _unanswered(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return (
-            f"no answer within {_TIMEOUT_SECONDS:g} s: the gate is overloaded, or waits, such as "
-            "for another gate that writes the same state folder; its log says for what"
+            f"no answer within {_TIMEOUT_SECONDS:g} s: the gate is overloaded, or waits, for "
+            "example for another gate that writes the same state folder; its log states for what"
         )
     return (
         f"no answer ({type(error).__name__}): start the gate, or give the address of its `metrics` "

@@ -66,7 +66,7 @@ def copy(
         admit suite copy jailbreak suites/jailbreak
     """
     if name not in STARTERS:
-        raise CliError(f"{name} is no starter suite; there are {', '.join(STARTERS)}")
+        raise CliError(f"{name} is not a starter suite; there are {', '.join(STARTERS)}")
     if to.exists():
         raise CliError(f"{to} exists already; name a folder that does not")
     shutil.copytree(starter_folder(name), to)
@@ -172,7 +172,7 @@ def _results(path: Path) -> list[dict[str, Any]]:
         read_results(common.read(path))
         held = json.loads(common.read(path))
     except (EvaluationError, ValueError) as error:
-        raise CliError(f"{path} is no results file; name another one: {error}") from error
+        raise CliError(f"{path} is not a results file; name another one: {error}") from error
     return list(held["results"] if isinstance(held, dict) else held)
 
 

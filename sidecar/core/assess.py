@@ -122,7 +122,7 @@ def _contradiction(call: Call) -> str:
     if call.modelless == bool(call.named):
         return "names a model where none can be" if call.modelless else "names no model"
     if not set(call.deployments) <= set(call.named):
-        return "says of a name that it does not use that it is a deployment's"
+        return "marks a name as a deployment that it does not use"
     return ""
 
 

@@ -117,7 +117,7 @@ def _other_file(value: dict[str, Any]) -> str:
     """Name the kind of a JSON file that is no envelope; empty if it may be one."""
     for name, meaning in (
         ("dsseEnvelope", "this is a Sigstore bundle (take its dsseEnvelope): "),
-        ("predicateType", "this is a statement that nobody signed: "),
+        ("predicateType", "this is an unsigned statement: "),
         ("signed", "this is TUF metadata: "),
         ("kty", "this is a JWK: "),
     ):

@@ -83,7 +83,7 @@ def _check_binding(subject: predicates.Subject, predicate: predicates.Deployment
 def _check_specification(subject: predicates.Subject, predicate: predicates.Specification) -> None:
     blob = predicates.specification_blob(predicate.environments, predicate.envelope)
     if hashlib.sha256(blob).hexdigest() != subject.digest.sha256:
-        raise EvidenceError("specification: the subject's digest is not that of what it says")
+        raise EvidenceError("specification: the subject's digest is not that of its content")
 
 
 MANIFESTS = EvidenceKind(

@@ -136,7 +136,7 @@ class Suite:
     def __post_init__(self) -> None:
         """Require a jurisdiction of a compliance suite, and none of the others."""
         if (self.kind == "compliance") != (self.jurisdiction is not None):
-            raise ValueError("a compliance suite, and only such a one, names a jurisdiction")
+            raise ValueError("a compliance suite names a jurisdiction, no other suite does")
 
 
 @dataclass(frozen=True, slots=True)

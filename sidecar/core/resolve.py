@@ -127,9 +127,9 @@ def manifests(question: Question) -> tuple[tuple[Resolved | None, Finding], ...]
     found = [i for i in granted or known if (i.digest, environment) not in state.taken_over]
     if not found:
         detail = (
-            "every known manifest was superseded, and the successor is not here now"
+            "every known manifest was superseded, and the successor is missing now"
             if known
-            else "a manifest of it was known, and is not here now"
+            else "a manifest of it was known, and is missing now"
         )
         return ((None, Finding(2, question.model, Reason.MANIFEST_MISSING, detail)),)
     here = {item.digest for item in found}

@@ -101,7 +101,7 @@ def _permitted(
         return refused(f"{name} is declared for the purpose {purpose}, not {PURPOSE}")
     granted = evaluators(question)
     if not granted:
-        return refused(f"{name} is no evaluator's sandbox for this model")
+        return refused(f"{name} is not an evaluator's sandbox for this model")
     signing = {signer.authority for signer in producers}
     if producers and not any(signing - {authority} for authority in granted):
         return refused(f"{', '.join(granted)} produced the model: another authority evaluates it")

@@ -102,7 +102,7 @@ def _about(manifest: str) -> str:
 
 
 def same_artifact(digest: str) -> str:
-    """Return the key of failures of every manifest of an artifact; it is no manifest's digest."""
+    """Return the key of failures of every manifest of an artifact, which is no digest."""
     return f"artifact {digest}"
 
 

@@ -71,7 +71,7 @@ def open_place(name: str, options: PlaceOptions = PlaceOptions()) -> Destination
         return S3Destination(_s3(name, options))
     if scheme:
         raise PlaceNameError(
-            f"{scheme}:// is no place to publish to; give a folder, s3://BUCKET/PREFIX or "
+            f"{scheme}:// is not a place to publish to; give a folder, s3://BUCKET/PREFIX or "
             "tls://HOST/BUCKET/FOLDER"
         )
     _check(options, frozenset(), "a folder")

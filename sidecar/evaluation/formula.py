@@ -56,7 +56,7 @@ class Formula:
         """Compute the formula.
 
         Raises:
-            EvaluationError: A name has no score, or the result is no finite number.
+            EvaluationError: A name has no score, or the result is not a finite number.
         """
         try:
             result = _value(self._body, scores)
@@ -65,7 +65,7 @@ class Formula:
         except (ArithmeticError, ValueError, TypeError) as error:
             raise EvaluationError(f"formula {self.text!r}: {error}") from error
         if not math.isfinite(result):
-            raise EvaluationError(f"formula {self.text!r}: the result is no finite number")
+            raise EvaluationError(f"formula {self.text!r}: the result is not a finite number")
         return float(result)
 
 
@@ -80,7 +80,7 @@ def parse_formula(text: str, *, where: str) -> Formula:
     try:
         body = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise EvaluationError(f"{where}: {text!r} is no formula") from error
+        raise EvaluationError(f"{where}: {text!r} is not a formula") from error
     nodes = list(ast.walk(body))
     if len(nodes) > MAX_NODES:
         raise EvaluationError(f"{where}: more than {MAX_NODES} parts")

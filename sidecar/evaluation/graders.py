@@ -125,7 +125,7 @@ class ScoreModel:
         return f"Answer with one number from {self.low:g} to {self.high:g} and nothing else."
 
     def parse(self, text: str) -> str | float:
-        """Parse a judge's answer; what is no number stays a text, which ``score`` refuses."""
+        """Parse a judge's answer; what is not a number stays a text, which ``score`` refuses."""
         plain = text.strip()
         return float(plain) if _NUMBER.match(plain) else plain
 
@@ -134,7 +134,7 @@ class ScoreModel:
         value = _judged(self.name, answer)
         if isinstance(value, str) or not self.low <= value <= self.high:
             raise EvaluationError(
-                f"grader {self.name}: the judge answered {value!r}, which is no number from "
+                f"grader {self.name}: the judge answered {value!r}, which is not a number from "
                 f"{self.low:g} to {self.high:g}"
             )
         return (value - self.low) / (self.high - self.low)

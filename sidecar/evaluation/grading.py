@@ -165,7 +165,7 @@ def _check_complete(suite: SuiteFolder, lines: Mapping[str, _Line]) -> None:
     if cut:
         raise EvaluationError(
             f"answers: {len(cut)} were not ended by the model: {_some(cut)}; run these cases "
-            "again: an answer that was cut off or filtered is no answer"
+            "again: an answer that was cut off or filtered is not an answer"
         )
 
 

@@ -163,7 +163,7 @@ def _instant(tool: str, stated: object) -> datetime | None:
             return datetime.fromtimestamp(stated, UTC).replace(microsecond=0)
         found = datetime.fromisoformat(str(stated)).replace(microsecond=0)
     except (ValueError, OverflowError, OSError) as error:
-        raise EvaluationError(f"the {tool} report: {stated!r} is no time of a run") from error
+        raise EvaluationError(f"the {tool} report: {stated!r} is not a time of a run") from error
     return found.replace(tzinfo=UTC) - _OFFSETS if found.tzinfo is None else found.astimezone(UTC)
 
 

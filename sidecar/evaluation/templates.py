@@ -2,7 +2,7 @@
 
 | placeholder | value |
 |---|---|
-| ``{{ item.FIELD }}`` | a field of the case; what is no text as canonical JSON |
+| ``{{ item.FIELD }}`` | a field of the case; what is not a text as canonical JSON |
 | ``{{ sample.output_text }}`` | the text of the answer |
 | ``{{ sample.output_tools }}`` | all tool calls of the answer, as JSON |
 | ``{{ sample.output_tools[N].function.name }}`` | name of the call N, from 0; empty if none |

@@ -285,7 +285,7 @@ def _hosts(subtrees: Sequence[x509.GeneralName]) -> list[str]:
     for host in hosts:
         if not host.strip(".") or set(host) & set(":/@?#"):
             raise _UnfitError(
-                f"has a name constraint that is not understood: {host[:100]!r} is no host"
+                f"has a name constraint that is not understood: {host[:100]!r} is not a host"
             )
     return hosts
 

@@ -107,7 +107,7 @@ def _read(package: str, call: Facts) -> list[tuple[str, Facts]]:
     except (KeyError, TypeError, ValueError) as error:
         why = f"{type(error).__name__} {error}"
         raise PolicyError(
-            f"the tests of {package} call admissible what is no facts: {why};"
+            f"the tests of {package} call admissible what are not facts: {why};"
             " start from data.lib.fixtures_test.facts"
         ) from error
 

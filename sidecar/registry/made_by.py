@@ -12,7 +12,7 @@ from sidecar.registry.record import Registration, Use
 def made_by(provider: str, entries: Iterable[Registration]) -> tuple[Call, ...]:
     """Return the calls by which models made what objects hold, as they were admitted.
 
-    A file of the caller's own calls was made by none. What a tuning job writes is no answer.
+    A file of the caller's own calls was made by none. What a tuning job writes is not an answer.
     """
     return tuple(
         dict.fromkeys(

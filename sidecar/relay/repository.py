@@ -91,7 +91,7 @@ def _documents(source: Source, listing: str, targets: Targets) -> Mapping[str, b
     for path, entry in sorted(targets.targets.items()):
         digest = entry.hashes.get("sha256")
         if digest is None or "/" in path:
-            raise SourceError(f"{listing}: lists {path!r}, which is no document with a SHA-256")
+            raise SourceError(f"{listing}: lists {path!r}, which is not a document with a SHA-256")
         name = f"{TARGETS}/{digest}.{path}"
         data = source.fetch(name, REPOSITORY.document)
         if hashlib.sha256(data).hexdigest() != digest:

@@ -123,7 +123,7 @@ def _step(
     unknown = [key for key in found if key not in VERBS]
     if unknown:
         at = _line(node, (*place, unknown[0]))
-        raise HistoryError(at, f"{unknown[0]!r} is no step; expected one of {', '.join(VERBS)}")
+        raise HistoryError(at, f"{unknown[0]!r} is not a step; expected one of {', '.join(VERBS)}")
     if len(found) != 1:
         raise HistoryError(line, f"a step does one thing, and this one does {len(found)}")
     note, verb = value.get("note"), found[0]
@@ -145,7 +145,7 @@ def _expected(value: object, questions: Sequence[str], line: int) -> Mapping[str
         if not unknown:
             return value
         raise HistoryError(
-            line, f"expect: {unknown[0]!r} is no question; expected {', '.join(questions)}"
+            line, f"expect: {unknown[0]!r} is not a question; expected {', '.join(questions)}"
         )
     raise HistoryError(line, "expect: expected 'admitted', a reason code, or one per question")
 
@@ -207,6 +207,6 @@ def _valid(shape: TypeAdapter[T], value: object, node: yaml.Node | None, what: s
         named = ".".join(str(part) for part in (*((what,) if what else ()), *place))
         text = {
             "missing": "is missing",
-            "extra_forbidden": "is no key here",
+            "extra_forbidden": "is not a key here",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise HistoryError(_line(node, place), f"{named}: {text}") from error

@@ -57,7 +57,7 @@ def known(name: str, among: Iterable[str], what: str) -> None:
     """Refuse a name that is not among the known ones."""
     if name not in among:
         expected = ", ".join(among) or "none so far"
-        raise ActError(f"{name!r} is no {what} here; expected one of: {expected}")
+        raise ActError(f"unknown {what} {name!r}; expected one of: {expected}")
 
 
 def evidence(entry: EvidenceEntry, among: Iterable[EvidenceFile]) -> EvidenceFile:

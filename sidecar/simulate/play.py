@@ -131,5 +131,6 @@ def _check_questions(history: History) -> None:
         if question.environment not in known:
             raise HistoryError(
                 history.line("questions", name),
-                f"{question.environment!r} is no environment; expected one of {', '.join(known)}",
+                f"{question.environment!r} is not an environment; "
+                f"expected one of {', '.join(known)}",
             )

@@ -50,7 +50,7 @@ def manifest_of(file: EvidenceFile) -> Manifest:
     """Return the predicate of a manifest's file."""
     predicate = parse_statement(file.payload).predicate
     if not isinstance(predicate, Manifest):
-        raise TypeError(f"{file.named} is no manifest")
+        raise TypeError(f"{file.named} is not a manifest")
     return predicate
 
 

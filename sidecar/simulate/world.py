@@ -199,7 +199,7 @@ def _environment(history: History, name: str, entry: EnvironmentEntry) -> Enviro
     line = history.line("environments", name)
     if entry.by not in history.settings.authorities:
         known = ", ".join(history.settings.authorities)
-        raise HistoryError(line, f"{entry.by!r} is no authority; expected one of {known}")
+        raise HistoryError(line, f"{entry.by!r} is not an authority; expected one of {known}")
     spiffe_id = entry.id or f"spiffe://{entry.by}.example/env/{name}"
     try:
         check_spiffe_id(spiffe_id)

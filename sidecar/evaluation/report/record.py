@@ -248,7 +248,9 @@ def read_record(data: bytes, what: str) -> SuiteRecord:
     if not math.isclose(mean, record.score, abs_tol=1e-9):
         raise EvaluationError(f"{what}: the score {record.score:g} is not the mean of its cases")
     if record.passed != (record.score >= record.threshold):
-        raise EvaluationError(f"{what}: passed is {record.passed} with such a score and threshold")
+        raise EvaluationError(
+            f"{what}: passed is {record.passed}, which contradicts score and threshold"
+        )
     return record
 
 

@@ -80,8 +80,8 @@ def check_ended(what: str, log: AnswerLog) -> None:
     if cut:
         raise EvaluationError(
             f"{what}: {amount(len(cut), 'answer was', 'answers were')} not ended by the model:"
-            f" {', '.join(cut[:SHOWN])}; an answer that was cut off or filtered is no answer, and"
-            " is asked for again only with --restart"
+            f" {', '.join(cut[:SHOWN])}; an answer that was cut off or filtered is not an answer,"
+            " and is asked for again only with --restart"
         )
 
 

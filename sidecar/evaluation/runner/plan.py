@@ -215,7 +215,7 @@ def _message(where: str, value: object) -> Mapping[str, Any]:
         read = _Message.model_validate(value)
     except ValidationError as error:
         raise EvaluationError(
-            f"{where} is no message with a role (system, user, assistant or tool) and a text as"
+            f"{where} is not a message with a role (system, user, assistant or tool) and a text as"
             f" content: {first_fault(error)}"
         ) from error
     if (read.role == "tool") != (read.tool_call_id is not None):

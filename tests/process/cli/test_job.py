@@ -96,7 +96,7 @@ def test_without_a_key_or_with_an_irregular_line_nothing_is_sent(
     )
     (tmp_path / "training.jsonl").write_bytes(TRAINING + b"{}\n")
     refused = admit(*command, code=2, OPENAI_API_KEY=KEY).stderr.decode()
-    assert "line 13: the record: messages is no list of messages" in refused
+    assert "line 13: the record: messages is not a list of messages" in refused
     assert account.asked == []
 
 

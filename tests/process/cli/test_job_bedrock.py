@@ -139,11 +139,11 @@ def test_nothing_is_created_of_what_does_not_fit(
 ) -> None:
     command = submission(specification, tmp_path)
     account.store(helpers.TRAINING + b"{}\n")
-    assert "line 13: the record: messages is no list" in account.refused(*command)
+    assert "line 13: the record: messages is not a list" in account.refused(*command)
     account.store(helpers.TRAINING)
     distilled = account.refused(*command, "--method", "DISTILLATION")
     assert "has nothing, but a job of type DISTILLATION has distillationConfig" in distilled
-    assert "--seed: is no option of --api bedrock" in account.refused(*command, "--seed", "1")
+    assert "--seed: is not an option of --api bedrock" in account.refused(*command, "--seed", "1")
     prefix = [each if each != TRAINING else "s3://acme-corpora/support" for each in command]
     assert "is a prefix; give the URI of one object" in account.refused(*prefix)
     assert account.created() == 0

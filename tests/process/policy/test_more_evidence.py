@@ -141,5 +141,5 @@ def test_calls_of_tests_that_are_no_facts_are_an_error(tmp_path: Path) -> None:
     tested.write_text(
         tested.read_text().replace('fixtures.within(["uk"], "finance"),', '{"now": ""},')
     )
-    with pytest.raises(PolicyError, match=r"^the tests of uk call admissible what is no facts: "):
+    with pytest.raises(PolicyError, match=r"^the tests of uk call admissible what are not facts: "):
         found_by(tree)

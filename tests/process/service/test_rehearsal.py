@@ -146,7 +146,7 @@ def test_over_a_sandbox_route_it_is_the_sandbox_that_is_asked_about(site: Site) 
     path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
     arguments = ("explain", "--request", path, "--config", site.config)
     assert told(*arguments)["decision"]["reason"] == "admitted"
-    # An environment of production is no evaluator's sandbox, however active the model is.
+    # An environment of production is not an evaluator's sandbox, however active the model is.
     decision = told(*arguments, "--sandbox", code=1)["decision"]
     assert (decision["sandbox"], decision["reason"]) == (True, "sandbox_not_granted")
 

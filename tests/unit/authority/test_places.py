@@ -207,7 +207,7 @@ def test_a_gate_reads_over_nats_what_was_published_there(
         (
             "ftp://x/y",
             PlaceOptions(),
-            "ftp:// is no place to publish to; give a folder, s3://BUCKET/PREFIX or "
+            "ftp:// is not a place to publish to; give a folder, s3://BUCKET/PREFIX or "
             "tls://HOST/BUCKET/FOLDER",
         ),
         ("s3://me:secret@x", PlaceOptions(), "a URL that names a user is not s3://BUCKET[/PREFIX]"),

@@ -179,7 +179,7 @@ def test_a_running_binder_publishes_over_nats(world: World, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("publish", "why"),
     [
-        ({"place": "http://h/x"}, "publish: http:// is no place to publish to"),
+        ({"place": "http://h/x"}, "publish: http:// is not a place to publish to"),
         ({"place": "s3://acme/lab", "user_file": "u"}, "publish: the option for user is not one"),
         ({"place": "p", "seconds": 1}, "publish.seconds: is not a known key"),
     ],

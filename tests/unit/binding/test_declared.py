@@ -44,7 +44,7 @@ def test_yaml_and_json_and_a_bare_list_mean_the_same(tmp_path: Path) -> None:
         ("suites: [", "line 1: expected the node content"),
         (
             f"suites: [{{{LAW}}}]",
-            "suites.0: Value error, a compliance suite, and only such a one, names a jurisdiction",
+            "suites.0: Value error, a compliance suite names a jurisdiction, no other suite does",
         ),
         (
             f"suites: [{{{LAW}, jurisdiction: no}}]",

@@ -127,10 +127,10 @@ def test_graders_and_judges_are_read_in_every_form(inner: Any) -> None:
 @pytest.mark.parametrize(
     ("grader", "why"),
     [
-        ({"name": "x"}, "job ftjob-abc123: grader is no grader: it has no type"),
+        ({"name": "x"}, "job ftjob-abc123: grader is not a grader: it has no type"),
         (
             {"type": "multi", "graders": ["x"]},
-            "job ftjob-abc123: grader.graders.0 is no grader: it has no type",
+            "job ftjob-abc123: grader.graders.0 is not a grader: it has no type",
         ),
         ({"type": "multi", "graders": 7}, "job ftjob-abc123: grader.graders is neither an object"),
         (

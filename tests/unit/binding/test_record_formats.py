@@ -79,7 +79,11 @@ def test_records_in_the_form_of_their_method_are_taken(method: str, record: Any)
 @pytest.mark.parametrize(
     ("method", "record", "why"),
     [
-        ("supervised", {}, "the record: messages is no list of messages with at least one entry"),
+        (
+            "supervised",
+            {},
+            "the record: messages is not a list of messages with at least one entry",
+        ),
         ("supervised", {"messages": [ASKED]}, "messages: none is the assistant's, so there is"),
         (
             "supervised",
@@ -145,7 +149,7 @@ def test_records_in_the_form_of_their_method_are_taken(method: str, record: Any)
         (
             "dpo",
             {"input": {"messages": [ASKED]}, "preferred_output": [ANSWERED]},
-            "the record: non_preferred_output is no list of messages",
+            "the record: non_preferred_output is not a list of messages",
         ),
         (
             "dpo",

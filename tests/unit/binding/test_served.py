@@ -141,7 +141,7 @@ def test_a_name_of_vllm_agrees_by_its_folder_and_that_is_said_to_be_no_proof(
     server.serve_base("qwen", "Qwen/Qwen3-8B")
     server.serve_adapter(NAME, "acme/support-v3", "qwen")
     assert compared(Api.VLLM, server, folder).differences == (
-        f"the adapter was loaded from 'acme/support-v3', which is no path of a folder: serve "
+        f"the adapter was loaded from 'acme/support-v3', which is not a path of a folder: serve "
         f"{folder}",
         f"the base model is Qwen/Qwen3-8B, but the manifest's is {BASE}",
     )

@@ -73,7 +73,7 @@ ENVIRONMENT_AND_MANIFEST: list[Case] = [
         drop("manifest"),
         Reason.MANIFEST_MISSING,
         2,
-        "a manifest of it was known, and is not here now",
+        "a manifest of it was known, and is missing now",
     ),
     (
         "no provider answers for the base",

@@ -111,8 +111,8 @@ def test_a_grant_counts_for_the_models_it_names_and_no_others(
 
 def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> None:
     state = admitted_world().state()
-    unnamed, unused = "names no operation or no model", "says of a name that it does not use that"
-    unused += " it is a deployment's"
+    unnamed, unused = "names no operation or no model", "marks a name as a deployment"
+    unused += " that it does not use"
     modelless = "names a model where none can be"
     for call, detail in (
         (Call("openai", OPERATION, ()), "names no model"),

@@ -143,7 +143,7 @@ def test_an_endless_envelope_is_not_read() -> None:
             {"mediaType": "x", "dsseEnvelope": {}},
             "this is a Sigstore bundle (take its dsseEnvelope)",
         ),
-        ({"_type": "x", "predicateType": "y"}, "this is a statement that nobody signed"),
+        ({"_type": "x", "predicateType": "y"}, "this is an unsigned statement"),
         ({"signed": {}, "signatures": []}, "this is TUF metadata"),
         ({"kty": "EC"}, "this is a JWK"),
     ],

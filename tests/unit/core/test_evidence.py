@@ -184,8 +184,8 @@ def broken_suite(**changes: Any) -> dict[str, Any]:
         ),
         (
             manifest(envelope=broken_suite(jurisdiction="eu")),
-            "predicate: envelope.suites.0: Value error, a compliance suite, and only such a one, "
-            "names a jurisdiction",
+            "predicate: envelope.suites.0: Value error, a compliance suite names a "
+            "jurisdiction, no other suite does",
         ),
         (
             manifest(approvals={"required": []}),

@@ -145,7 +145,7 @@ def test_a_specification_is_known_by_its_digest_and_nothing_else() -> None:
     [
         (
             {"digest": sha("another")},
-            "specification: the subject's digest is not that of what it says",
+            "specification: the subject's digest is not that of its content",
         ),
         (
             {"environments": []},

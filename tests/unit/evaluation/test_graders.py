@@ -85,7 +85,7 @@ def test_a_judge_passes_only_with_a_label_of_the_grader() -> None:
 def test_a_judge_scores_within_its_range_only() -> None:
     assert (score(SCORE, "", rate=1.0), score(SCORE, "", rate=4.0)) == (0.0, 0.75)
     for odd in (5.1, float("nan"), "4"):
-        with pytest.raises(EvaluationError, match="which is no number from 1 to 5"):
+        with pytest.raises(EvaluationError, match="which is not a number from 1 to 5"):
             score(SCORE, "", rate=odd)
 
 

@@ -117,7 +117,7 @@ def test_the_command_writes_results_and_keeps_those_of_other_suites(
     for damaged in ("{", '{"name": "other"}', "[1]"):
         out.write_text(damaged)
         assert run(command) == 2
-        assert "is no results file; name another one" in capsys.readouterr().err
+        assert "is not a results file; name another one" in capsys.readouterr().err
         assert out.read_text() == damaged
 
 

@@ -241,7 +241,7 @@ def test_junit_fails_with_the_suite_and_holds_only_what_xml_can() -> None:
         ([record(samples=3)], "holds 2 cases and states 3"),
         ([record(score=1.5)], "not 0 … 1"),
         ([record(score=0.75)], "the score 0.75 is not the mean of its cases"),
-        ([record(threshold=0.9, passed=True)], "passed is True with such a score"),
+        ([record(threshold=0.9, passed=True)], "passed is True, which contradicts score"),
         ([record(extra=1)], "extra"),
     ],
 )

@@ -217,7 +217,7 @@ PARTIAL = {
         changed(LM_EVAL, "results", "facts", "acc,none", to=75.0),
         "75.0 is not from 0 to 1",
     ),
-    "lm-eval: no time": ("lm-eval", LM_EVAL | {"date": "May"}, "'May' is no time of a run"),
+    "lm-eval: no time": ("lm-eval", LM_EVAL | {"date": "May"}, "'May' is not a time of a run"),
     "another tool's": ("garak", INSPECT, "not a report of garak: it has no entry_type"),
     "no JSON": ("inspect", [], "not JSON"),
 }

@@ -272,7 +272,7 @@ def test_any_message_of_envoy_is_read_or_refused(
 
 
 def _cut(message: pb.CheckRequest, length: int) -> pb.CheckRequest:
-    """What can be read of its first bytes; nothing where that is no message."""
+    """What can be read of its first bytes; nothing where that is not a message."""
     found = pb.CheckRequest()
     with contextlib.suppress(Exception):
         found.ParseFromString(message.SerializeToString()[:length])

@@ -236,7 +236,7 @@ def only(*permitted: x509.GeneralName, excluded: Sequence[x509.GeneralName] = ()
         (only(URI(".example"), excluded=[URI("acme.example")]), f"does not permit the name {ENV}"),
         (
             only(URI("spiffe://acme.example")),
-            "has a name constraint that is not understood: 'spiffe://acme.example' is no host",
+            "has a name constraint that is not understood: 'spiffe://acme.example' is not a host",
         ),
         (
             only(URI("acme.example"), x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))),

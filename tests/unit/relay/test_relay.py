@@ -329,7 +329,7 @@ def test_a_relay_publishes_to_nats_and_goes_on_without_it(
         ),
         (
             {"publish": {"place": "ftp://x"}},
-            "ftp:// is no place to publish to; give a folder, s3://BUCKET/PREFIX or "
+            "ftp:// is not a place to publish to; give a folder, s3://BUCKET/PREFIX or "
             "tls://HOST/BUCKET/FOLDER",
         ),
     ],

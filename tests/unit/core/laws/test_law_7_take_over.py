@@ -66,10 +66,10 @@ def test_a_successor_whose_file_is_lost_is_said_to_be_missing_not_the_older_one(
     world = complete(superseding())
     assert in_force(world) == world.digests["second"]
     del world.evidence["second"]
-    lost = "every known manifest was superseded, and the successor is not here now"
+    lost = "every known manifest was superseded, and the successor is missing now"
     assert refusal(world.ask()) == (Reason.MANIFEST_MISSING, 2, lost)
     del world.evidence["manifest"]
-    gone = "a manifest of it was known, and is not here now"
+    gone = "a manifest of it was known, and is missing now"
     assert refusal(world.ask()) == (Reason.MANIFEST_MISSING, 2, gone)
 
 
