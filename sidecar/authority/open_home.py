@@ -180,7 +180,11 @@ def commit(
         version=edition.published.timestamp.signed.version,
         expires=edition.published.expires,
         renewed=edition.renewed,
-        warnings=(*edition.warnings, *_key_warnings(after, now)),
+        warnings=(
+            *edition.warnings,
+            *_clock_warnings(before, edition.published),
+            *_key_warnings(after, now),
+        ),
     )
     return publication, placed
 
@@ -258,6 +262,21 @@ def _document_bytes(after: Contents) -> dict[str, bytes]:
     except EvidenceError as error:
         raise AuthorityError(f"nothing was changed: {error}") from error
     return written
+
+
+def _clock_warnings(before: OpenHome | None, new: Published) -> tuple[str, ...]:
+    """Warn where time went backwards: a gate takes nothing that has expired by its own clock."""
+    if before is None:
+        return ()
+    last, ends = before.published.timestamp.signed.expires, new.timestamp.signed.expires
+    if ends >= last:
+        return ()
+    return (
+        f"the timestamp expires at {ends.isoformat()}, before the one that it replaces "
+        f"({last.isoformat()}): unless its period was shortened, this machine's clock is or was "
+        "wrong. Gates take nothing that has expired by their clocks, withdrawals included: compare "
+        "the clock, then publish again",
+    )
 
 
 def _key_warnings(after: Contents, now: datetime) -> tuple[str, ...]:

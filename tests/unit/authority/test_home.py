@@ -323,6 +323,20 @@ def test_no_other_process_gets_the_lock_while_a_command_runs(acme: Home) -> None
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def test_a_clock_that_went_back_is_warned_of(acme: Home) -> None:
+    done = withdraw_key(acme, NOW - timedelta(days=900))
+    (warning,) = done.warnings
+    assert warning.startswith("the timestamp expires at ")
+    assert "clock is or was wrong" in warning
+    assert authority.publish(acme, NOW).warnings == ()
+    assert authority.publish(acme, NOW).warnings == ()
+
+
+def withdraw_key(home: Home, at: datetime) -> Publication:
+    kind, subject = WithdrawalKind.KEY, "sha256:" + "a" * 64
+    return authority.withdraw(home, kind, subject, "test", None, at).publication
+
+
 def test_a_time_without_an_offset_is_refused(acme: Home) -> None:
     with pytest.raises(AuthorityError, match="without an offset"):
         authority.publish(acme, datetime(2026, 6, 1))  # noqa: DTZ001 - what is refused
