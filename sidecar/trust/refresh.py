@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError, RepositoryError
@@ -31,13 +32,14 @@ from sidecar.core.documents import (
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView
-from sidecar.trust import delegation, roots, signed_floor
+from sidecar.trust import delegation, late_edition, roots, signed_floor
 from sidecar.trust.config import TrustedAuthority
+from sidecar.trust.edition import Edition
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
 from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
-from sidecar.trust.source import Source, SourceError, SourceMissingError
+from sidecar.trust.source import Source, SourceError
 from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
 from sidecar.trust.updater import KeptUpdater
 from sidecar.trust.view import (
@@ -79,40 +81,14 @@ class Refreshed:
         edition: What the source has for as long as nothing is new.
         outlasts: Whether a restart knows at least the version of the set, so that it relies on
             nothing older.
+        late: Whether the set had expired when it was read: every no, and no agreement.
     """
 
     view: AuthorityView
     problem: str
     edition: Edition
-    outlasts: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Edition:
-    """What names one whole publication of an authority.
-
-    Attributes:
-        timestamp: The bytes of ``timestamp.json``; through its snapshot they fix everything else.
-        root: Version of the newest root, which a timestamp does not name.
-    """
-
-    timestamp: bytes
-    root: int
-
-    def is_newest(self, source: Source) -> bool:
-        """Return whether a source has the same timestamp, and no newer root."""
-        try:
-            if source.fetch(f"{METADATA}timestamp.json", REPOSITORY.timestamp) != self.timestamp:
-                return False
-        except SourceError:
-            return False
-        try:
-            source.fetch(f"{METADATA}{self.root + 1}.root.json", REPOSITORY.root)
-        except SourceMissingError:
-            return True
-        except SourceError:
-            pass
-        return False
+    outlasts: bool
+    late: bool
 
 
 def refresh(
@@ -143,25 +119,28 @@ def refresh(
             chain = follow_roots(authority, source, store, no_roots)
             before = newest_set(store, memo)
             given = held(store, chain, before)
-            updater = KeptUpdater(authority, source, store, no_roots, given, at=memo.at)
+            updaters = partial(KeptUpdater, authority, source, store, no_roots, given)
+            updater = updaters(at=memo.at)
             try:
-                updater.refresh()
+                updater, late = late_edition.updated(updater, lambda at: updaters(at=at), before)
                 _check_targets(store, chain[-1], before, updater.held)
                 good = _complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
                 newest = version_of(chain[-1], good.timestamp)
                 _check_reserved(store, newest, memo)
+                stale = late_edition.check(late, before, good)
             except BaseException:
                 _keep_floor(store, chain[-1], given, updater.held)
                 raise
             memo.newest = good
             problem, outlasts = _keep(store, good, newest)
             problem = "; ".join(
-                filter(None, (problem, _follow_domains(source, store, verified, good, memo)))
+                filter(None, (stale, problem, _follow_domains(source, store, verified, good, memo)))
             )
             view = view_of(authority.name, chain, good, store, memo, verified).view
-            return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version), outlasts)
+            edition = Edition(good.timestamp, chain[-1].version)
+            return Refreshed(view, problem, edition, outlasts, late is not None)
     except signed_floor.TwoContentsError as error:
         raise NotUnderstoodError(str(error)) from error
     except (RepositoryError, DownloadError, SourceError, *_KEPT) as error:

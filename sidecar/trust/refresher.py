@@ -105,9 +105,10 @@ class AuthorityRefresher:
             text = str(error) if not why or why in str(error) else f"{error}; {why}"
             self._note(kept, self.status.refreshed, text)
             return kept
-        # A set that a restart would lose: its withdrawals count, its agreement does not.
-        self._heard = found.outlasts
-        view = replace(found.view, heard_since_start=found.outlasts)
+        # A set that a restart would lose, or that had expired: its withdrawals count, its
+        # agreement does not.
+        self._heard = found.outlasts and not found.late
+        view = replace(found.view, heard_since_start=self._heard)
         self._note(view, datetime.now(UTC), found.problem or None)
         if not found.problem:
             self._last, self._last_at = replace(found, view=view), time.monotonic()

@@ -113,8 +113,8 @@ def test_law_1_a_withdrawal_outlives_its_authors_expiry(published: Operator) -> 
     office.expires["timestamp"] = now() - HOUR
     office.publish()
     state, statuses = load_once(config)
-    assert truth(state) == (2, 1, False)
-    assert statuses[2].error == "timestamp.json is expired"
+    assert truth(state) == (3, 1, False)
+    assert statuses[2].error == "timestamp.json is expired; what it withdraws counts"
 
 
 @dataclass
