@@ -34,7 +34,7 @@ class Call:
         operation: A name of the operation table, e.g. ``chat.completions``.
         models: Every model id it would run, in order of appearance, without repeats.
         stream: Whether the reply is asked for as a stream.
-        modalities: Output modalities asked for, sorted.
+        modalities: Output modalities asked for; lower case, sorted.
         tool_types: Types of tools offered to the model, sorted.
         tuned: Every model id it would tune, without repeats.
         deployments: Those of ``models`` and ``tuned`` that are names of deployments: which model

@@ -30,8 +30,9 @@ class RequestFacts:
         sandbox: Whether an evaluator calls models that need not be active yet; their suites and
             approvals are then empty.
         stream: Whether the reply is asked for as a stream.
-        modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
-        tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
+        modalities: Output modalities asked for, e.g. ``text``, ``audio``; lower case, sorted.
+        tool_types: Types of the tools offered to the model, e.g. ``function``; sorted. A key beside
+            the tools that offers one counts by its name, e.g. ``web_search_options``.
     """
 
     provider: str

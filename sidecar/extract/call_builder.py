@@ -74,7 +74,7 @@ def _call(
         models=models,
         stream=operation.streams
         or True in {_stream(entry) for entry in of_role(found, Role.STREAM)},
-        modalities=tuple(sorted({word(entry) for entry in of_role(found, Role.MODALITY)})),
+        modalities=tuple(sorted({word(entry).lower() for entry in of_role(found, Role.MODALITY)})),
         tool_types=tool_types(found),
         tuned=tuned,
         deployments=deployments(api, models, tuned),

@@ -25,6 +25,8 @@ def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
     types = {word(entry) for entry in of_role(found, Role.TOOL_TYPE)}
     if of_role(found, Role.FUNCTION):
         types.add("function")
+    offering = filter(given, of_role(found, Role.OFFERS_TOOL))
+    types.update(entry.where.rpartition(".")[2] for entry in offering)
     for entry in of_role(found, Role.UNTYPED_TOOL):
         if not isinstance(entry.value, dict):
             raise malformed(f"{entry.where} must be an object")

@@ -23,6 +23,7 @@ _BODY: dict[str, What] = {
     "tools[].input_schema": Role.DATA,
     "tools[].input_examples": Role.DATA,
     "tools[].tools[].input_schema": Role.DATA,
+    "mcp_servers": Role.OFFERS_TOOL,
     "messages[].content[].input": Role.DATA,
     "messages[].content[].tools[].input_schema": Role.DATA,
     "output_format": Role.DATA,

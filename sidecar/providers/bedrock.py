@@ -88,7 +88,9 @@ def elsewhere(model: str) -> tuple[str, ...]:
 _TOOL_CONFIG: dict[str, What] = {
     "toolConfig.tools[].toolSpec": Role.FUNCTION,
     "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
+    "toolConfig.tools[].systemTool.name": Role.TOOL_TYPE,
 }
+"""A system tool is one of the model's own, such as ``nova_grounding``, which searches the web."""
 
 _CONVERSE: dict[str, What] = {
     "messages[].content[].toolUse.input": Role.DATA,
@@ -115,6 +117,7 @@ _NATIVE: dict[str, What] = {
     "tools[].input_schema": Role.DATA,
     "tools[].input_examples": Role.DATA,
     "tools[].function.parameters": Role.DATA,
+    "tools[].parameter_definitions": Role.DATA,
     "response_format": Role.DATA,
     "output_config.format": Role.DATA,
     "output_format": Role.DATA,

@@ -38,6 +38,7 @@ class Role(Enum):
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
     UNTYPED_TOOL = "a tool whose type may be absent; then it is a function"
+    OFFERS_TOOL = "a value beside the tools that offers one of its own, whose type is the key"
     KEYED_TOOL = "a tool whose keys are its types, as in google.cloud.aiplatform.v1.Tool"
     FORMAT = "the output format, which may need a further model"
     JUDGE = "a judge, which must name the model that it runs"

@@ -74,6 +74,7 @@ COMPLETIONS: tuple[Operation, ...] = (
             "stream": Role.STREAM,
             "modalities[]": Role.MODALITY,
             "audio.voice.id": Role.FOREIGN,
+            "web_search_options": Role.OFFERS_TOOL,
             **_TOOLS,
             **_CHOICE,
             "functions[]": Role.FUNCTION,

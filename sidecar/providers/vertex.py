@@ -74,6 +74,7 @@ _CONTENT: dict[str, What] = _spelled(
         "tools[].functionDeclarations[].responseJsonSchema": Role.DATA,
         f"{_RANKING}.llmRanker.modelName": Role.MODEL,
         f"{_RANKING}.rankService": Role.FOREIGN,
+        "generationConfig.responseModalities[]": Role.MODALITY,
         "generationConfig.responseSchema": Role.DATA,
         "generationConfig.responseJsonSchema": Role.DATA,
         "generationConfig.routingConfig": Role.FOREIGN,

@@ -105,7 +105,7 @@ OPENAI: dict[str, tuple[Callable[[Any], object], Call]] = {
             ("m", "guard"),
             stream=True,
             modalities=("audio", "text"),
-            tool_types=("custom", "function"),
+            tool_types=("custom", "function", "web_search_options"),
         ),
     ),
     "a response, with every option": (
