@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import Window, parse_instant, rfc3339
@@ -159,7 +159,7 @@ def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: objec
         value = {key.replace(" ", "_"): text for key, text in facts.items()}
         print(json.dumps({**value, **more}, indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     # Lines, not a table: a digest must stay in one piece to be copied.
     width = max((len(name) for name in facts), default=0)
@@ -170,7 +170,7 @@ def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: objec
 
 def warn(*sentences: str) -> None:
     """Print warnings on the error stream."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     for sentence in sentences:
         console.print(f"! {sentence}", style="yellow", markup=False, soft_wrap=True)
 

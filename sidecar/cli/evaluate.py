@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sidecar.cli import common, manifests
@@ -18,6 +17,7 @@ from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption, command_group
 from sidecar.cli.evaluate_due import due
 from sidecar.cli.evaluate_report import report_
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
@@ -55,7 +55,7 @@ def setup(as_json: JsonOption = False) -> None:
     tools = tools_folder()
     if tools is None:
         raise CliError("this user has no home folder; set ADMIT_TOOLS to a folder")
-    with Console(stderr=True).status(f"Installing Inspect AI {environment.version()} …"):
+    with PlainConsole(stderr=True).status(f"Installing Inspect AI {environment.version()} …"):
         python = environment.make(tools)
     facts = {"inspect": environment.version(), "python": str(python)}
     common.report("The evaluation environment is ready.", facts, as_json=as_json)
@@ -205,7 +205,7 @@ def _used_cells(used: Used, usage: Usage) -> tuple[str, ...]:
 @contextmanager
 def _shown(prices: Prices, *, quiet: bool) -> Iterator[OnProgress]:
     """Show answers, tokens and cost so far; nothing where stderr is no terminal."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from sidecar.authority import checks
 from sidecar.authority.checks import Signing
 from sidecar.cli import common
 from sidecar.cli.common import CliError
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.core import dsse
 from sidecar.core.evidence import Signer, Statement, parse_statement
 from sidecar.core.kinds import kind_of
@@ -173,7 +173,7 @@ def show(found: tuple[Judged, ...], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"evidence": [asdict(one) for one in found]}, indent=2))
         return int(bool(refused))
-    console = Console(highlight=False)
+    console = PlainConsole(highlight=False)
     for one in found:
         mark = ("✗ ", "bold red") if one.problems else ("✓ ", "green")
         console.print(Text.assemble(mark, one.file), soft_wrap=True)

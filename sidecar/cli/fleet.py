@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 import requests
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.tables import drawn, show_table, stdout
 from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically
@@ -111,7 +112,7 @@ def wait_in_force(
     gates, until = fleet_file.load(path), time.monotonic() + timeout
     done: dict[PinnedGate, GateReading] = {}
     edition = _later(PublishedEdition(authority, version, frozenset()), published)
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True, highlight=False)
     live = Live(console=console, auto_refresh=False, transient=True)
     headings = ("gate", "in force", "version", "problem")
     with live:

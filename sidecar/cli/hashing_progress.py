@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from sidecar.binding import model_files
+from sidecar.cli.plain_console import PlainConsole
 
 _STEP_BYTES = 1 << 20
 
@@ -26,7 +26,7 @@ def hashing(
         verb: What is done with it.
         quiet: Show nothing. Nothing is shown either where stderr is no terminal.
     """
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from sidecar.authority.subjects import normalised
@@ -23,6 +22,7 @@ from sidecar.cli.impact_options import (
     LogOption,
     counted_name,
 )
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.refresh_status import print_problems
 from sidecar.cli.tables import stdout
 from sidecar.core.documents import Withdrawal
@@ -108,7 +108,7 @@ def computed(
     now = datetime.now(UTC)
     calls = logged_calls.read(log, _since(now, days)) if log else None
     state, _, statuses = load_verified(config)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("assessing")
         found = impact(
@@ -130,7 +130,7 @@ def preview(
     found, statuses = computed(
         trust, authority, entry, evidence=evidence, log=calls.log, days=calls.days
     )
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True, highlight=False)
     impact_view.show(console, found)
     print_problems(console, statuses)
     return impact_view.to_json(found, statuses)

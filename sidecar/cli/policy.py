@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from sidecar import resources
@@ -27,6 +26,7 @@ from sidecar.cli import (
     verify,
 )
 from sidecar.cli.common import CliError, JsonOption, command_group
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.tables import stdout
 from sidecar.core.facts import to_input
 from sidecar.opa import bundle, revision, signing, tree
@@ -276,7 +276,7 @@ def diff(
     old, changed = revision.resolve(before, after), tree.read(after)
     checks.insist_on_types(program, after)
     changes = [as_ifs.parse(text, changed.jurisdictions) for text in as_if or ()]
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     with (
         tree_server(program, old) as one,
         tree_server(program, changed) as other,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from sidecar.binding import declared as read_declared
 from sidecar.cli import common, manifests, run_files, signing_checks
 from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.run_files import ResultFileOption, ValidationOption
 from sidecar.cli.signing_checks import PoliciesOption, TrustOption
 from sidecar.core.facts import to_input
@@ -243,7 +243,7 @@ def _of_approvals(texts: list[str]) -> dict[str, dict[str, str]]:
 
 def _show(items: list[Item], missing: int) -> None:
     """Print one block for each item: lines, so that a command stays whole and can be copied."""
-    console = Console(highlight=False)
+    console = PlainConsole(highlight=False)
     for item in items:
         mark, style = _MARKS[item.state]
         where = f" ({item.jurisdiction})" if item.jurisdiction else ""

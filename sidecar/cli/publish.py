@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
 from sidecar.authority import home as authority
 from sidecar.authority import publishing
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.publish_options import (
     Ca,
     ClientCertificate,
@@ -110,7 +110,7 @@ def _envelopes(folders: list[Path]) -> frozenset[bytes]:
 
 def _shown(what: str, work: Callable[[Advance], Copied]) -> Copied:
     """Do the work with a progress bar on a terminal."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         return work(lambda done, every: bar.update(task, completed=done, total=every))

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from sidecar import resources
 from sidecar.cli.common import CliError, JsonOption, read
+from sidecar.cli.plain_console import PlainConsole
 from sidecar.core.window import rfc3339
 from sidecar.simulate import history_file
 from sidecar.simulate.play import Played, Simulation, StepOutcome, simulate
@@ -112,7 +112,7 @@ def to_json(simulation: Simulation) -> dict[str, Any]:
 
 
 def _show(simulation: Simulation) -> None:
-    console = Console()
+    console = PlainConsole()
     for line in lines(simulation):
         console.print(line, highlight=False, soft_wrap=True)
 

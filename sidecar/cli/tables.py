@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.cli.plain_console import PlainConsole
+
 _UNLIMITED = 10_000
 """Columns of a pipe, so that each row is one line: what reads it need not join lines."""
 
@@ -20,7 +22,7 @@ Cell = str | Text
 def stdout() -> Console:
     """Return a console on standard output; a pipe has no width unless ``COLUMNS`` gives one."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=_UNLIMITED if piped else None)
+    return PlainConsole(highlight=False, width=_UNLIMITED if piped else None)
 
 
 def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:

@@ -35,7 +35,7 @@ from sidecar.core.lineage import (
 from sidecar.core.memory import LineageNode
 from sidecar.core.objectors import Objectors
 from sidecar.core.predicates import Manifest, Predicate
-from sidecar.core.reasons import Reason
+from sidecar.core.reasons import Reason, one_line
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import granted_successors
 from sidecar.core.withdrawals import WithdrawalIndex
@@ -243,7 +243,7 @@ def intact(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Findin
         6,
         subject,
         Reason.WITHDRAWN,
-        f"{hit.authority} withdrew {hit.node.kind} {hit.node.subject}: {hit.reason}",
+        one_line(f"{hit.authority} withdrew {hit.node.kind} {hit.node.subject}: {hit.reason}"),
         withdrawn=hit,
     )
 

@@ -18,7 +18,7 @@ from sidecar.core.evidence import Evidence
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import overlaps
 from sidecar.core.predicates import Manifest, Result, Suite, SuiteResult
-from sidecar.core.reasons import Reason
+from sidecar.core.reasons import Reason, one_line
 from sidecar.core.shown_evidence import MOST_SHOWN, beyond
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
@@ -208,7 +208,7 @@ def published_failures(
             which = label if tested == question.target else f"{label} of its parent {tested}"
             if failure.manifest != item.digest:
                 which += f", as manifest {failure.manifest[:12]} of the same model,"
-            detail = f"{authority} published that {which} failed: {failure.reason}"
+            detail = one_line(f"{authority} published that {which} failed: {failure.reason}")
             yield (
                 authority,
                 Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,)),

@@ -309,6 +309,11 @@ def remedy(reason: Reason) -> str:
     return REASONS[reason].remedy
 
 
+def one_line(text: str) -> str:
+    """Return a text of an authority's without line breaks: it may become a part of a sentence."""
+    return " ".join(text.split())
+
+
 class AdmissibilityError(Exception):
     """A refusal inside the request path: a reason code and a message for the caller.
 

@@ -10,6 +10,8 @@ from pydantic import ConfigDict
 
 from sidecar.core.wire import WIRE
 
+_FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -50,5 +52,13 @@ def parse_instant(text: str) -> datetime:
 
 
 def rfc3339(instant: datetime) -> str:
-    """Write an instant as RFC 3339 in UTC, whole seconds unless it has a fraction."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """Write an instant as RFC 3339 in UTC, whole seconds unless it has a fraction.
+
+    One that its offset puts outside the years 1 to 9999 becomes the first or the last of them: an
+    authority may have signed it, and whatever shows it must not fail.
+    """
+    try:
+        utc = instant.astimezone(UTC)
+    except OverflowError:
+        utc = (_LAST if instant.year > 1 else _FIRST).replace(tzinfo=UTC)
+    return utc.isoformat().replace("+00:00", "Z")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from sidecar.core.documents import read_withdrawals
 from sidecar.core.window import Window, parse_instant, rfc3339
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -68,3 +70,20 @@ def test_a_date_is_its_midnight_in_utc_and_a_time_keeps_its_offset(text: str) ->
 def test_an_instant_that_is_no_date_or_has_no_offset_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_instant(text)
+
+
+@pytest.mark.parametrize(
+    ("signed", "shown"),
+    [
+        ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"),
+        ("2027-01-14T01:00:00.5+01:00", "2027-01-14T00:00:00.500000Z"),
+    ],
+)
+def test_an_instant_that_was_signed_can_be_shown(signed: str, shown: str) -> None:
+    """One that does not exist in UTC made every step of the trust state fail in the log."""
+    entry = {"kind": "corpus", "subject": "a" * 64, "reason": "test", "effective": signed}
+    document = {"type": "urn:admissibility:withdrawals:v1", "entries": [entry]}
+    effective = read_withdrawals(json.dumps(document).encode()).entries[0].effective
+    assert effective is not None
+    assert rfc3339(effective) == shown
