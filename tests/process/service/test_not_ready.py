@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,10 +20,13 @@ from sidecar.gate.clock import SETTLE_SECONDS, Clock, since_boot
 from sidecar.service import config as service_config
 from sidecar.service import run, startup
 from sidecar.trust import config as trust_config
-from tests.process.service.site import Running, Site
+from tests.process.service.site import Running, Site, in_the_present
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
 from tests.support.simulator.constants import MODEL
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import World, admitted_world
+from tests.unit.trust.repository import HOUR, now
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -68,6 +72,33 @@ def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site
             assert not running.ready
         running.await_ready()
         assert (ask(running.listen, site), health(running.listen)) == ("withdrawn", SERVING)
+        assert running.stop() == 0
+
+
+def with_another_evaluator() -> World:
+    """Another evaluator may object; nothing rests on what it signed, and its silence is ignored."""
+    world = admitted_world()
+    world.join("second-lab", grant("evaluator"))
+    return world
+
+
+def test_law_1_what_was_withdrawn_and_expired_while_the_gate_was_down_is_never_admitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = in_the_present(tmp_path, monkeypatch, with_another_evaluator)
+    with site.start() as running:
+        assert ask(running.listen, site) == "admitted"
+        assert running.stop() == 0
+    lab, repository = site.world.parties["second-lab"], site.repositories["second-lab"]
+    repository.expires["timestamp"] = now() - HOUR
+    site.publish(lab)
+    with site.start() as running:
+        assert ask(running.listen, site) == "admitted"  # it is silent, and said nothing
+        assert running.stop() == 0
+    lab.withdraw("model", f"openai/{MODEL}")
+    site.publish(lab)
+    with site.start() as running:
+        assert ask(running.listen, site) == "withdrawn"
         assert running.stop() == 0
 
 
