@@ -10,7 +10,8 @@ from pydantic import ConfigDict
 
 from sidecar.core.wire import WIRE
 
-_FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +61,5 @@ def rfc3339(instant: datetime) -> str:
     try:
         utc = instant.astimezone(UTC)
     except OverflowError:
-        utc = (_LAST if instant.year > 1 else _FIRST).replace(tzinfo=UTC)
+        utc = _LAST if instant.year > 1 else _FIRST
     return utc.isoformat().replace("+00:00", "Z")
