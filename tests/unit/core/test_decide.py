@@ -152,8 +152,9 @@ def test_a_renewed_denial_ends_with_its_own_time() -> None:
 
 def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_relies_on() -> None:
     world = admitted_world()
-    first = decide(progress(assessment=world.ask()), read(body(lease_seconds=10)), LATER)
-    base = replace(CALL, operation="embeddings", models=(BASE,), stream=True)
+    call = replace(CALL, tuned=("n",))
+    first = decide(progress(call=call, assessment=world.ask()), read(body(lease_seconds=10)), LATER)
+    base = replace(CALL, operation="embeddings", models=(BASE,), tuned=("m",), stream=True)
     warned = decide(
         progress(call=base, assessment=world.ask(BASE)), read(body(warnings=[VIOLATION])), LATER
     )
@@ -161,7 +162,7 @@ def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_r
     assert warned.assessment is not None
     joined = together((first, warned))
     assert joined.assessment is not None
-    assert joined.call == replace(base, models=(*CALL.models, BASE))
+    assert joined.call == replace(base, models=(*CALL.models, BASE), tuned=("n", "m"))
     assert [chain.model for chain in joined.assessment.chains] == [MODEL, BASE]
     assert joined.assessment.manifests == first.assessment.manifests != ()
     assert joined.assessment.constituents == tuple(

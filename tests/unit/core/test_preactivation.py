@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import MODEL
+from tests.support.simulator.party import grant
 from tests.support.simulator.predicates import result_predicate, suites, window
 from tests.support.simulator.world import World, admitted_world
 
@@ -35,6 +36,16 @@ def test_a_result_that_has_ended_is_distinguished_from_one_that_is_missing() -> 
     world = admitted_world()
     world.result(window=window(20, -1))
     assert fourth(world) is Reason.PREACTIVATION_EXPIRED
+
+
+def test_every_result_that_counts_is_given_for_the_suite_that_it_is_of() -> None:
+    world = admitted_world()
+    world.join("second", grant("evaluator"))
+    world.result("other", signer="second")
+    (chain,) = world.ask().chains
+    assert [{(each.suite, each.signer.authority) for each in suite} for suite in chain.results] == [
+        {(each.suite, "evaluator"), (each.suite, "second")} for each in chain.suites
+    ]
 
 
 PASSED = result_predicate(suites())["configuration"]

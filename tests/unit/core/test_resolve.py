@@ -58,3 +58,11 @@ def test_the_reference_time_is_the_one_that_is_given() -> None:
     world = admitted_world()
     ended = world.ask(now=NOW.replace(year=NOW.year + 2))
     assert refusal(ended)[1] == 1
+
+
+def test_a_manifest_that_no_producer_signed_does_not_state_why_a_producers_is_refused() -> None:
+    world = admitted_world()
+    del world.evidence["approval:regulator"]
+    world.join("stranger")
+    world.bind("newer", signer="stranger", window=window(1, 30))
+    assert refusal(world.ask())[:2] == (Reason.APPROVAL_MISSING, 5)

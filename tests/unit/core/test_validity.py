@@ -9,7 +9,7 @@ from sidecar.core.assessment import NOTICE, Ending
 from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.validity import LONGEST_VALIDITY
-from tests.support.simulator.constants import BASE, MODEL, NOW, OPERATION
+from tests.support.simulator.constants import APPROVERS, BASE, ENV, MODEL, NOW, OPERATION
 from tests.support.simulator.predicates import window
 from tests.support.simulator.world import World, admitted_world, credential
 
@@ -44,16 +44,15 @@ def test_each_end_is_named_with_its_owner_and_the_earliest_is_the_answer() -> No
     first = min(found.endings)
     assert first == Ending(NOW + timedelta(hours=6), "approval as regulator", "regulator")
     assert first.at == found.valid_until
-    assert {ending.what for ending in found.endings} == {
-        "credential",
-        "environment declaration",
-        "published metadata",
-        "attestation key",
-        "manifest",
-        "result",
-        "approval as provider",
-        "approval as customer",
-        "approval as regulator",
+    signers = {*APPROVERS, "evaluator", "producer"}
+    assert {(ending.what, ending.whose) for ending in found.endings} == {
+        ("credential", ENV),
+        ("environment declaration", "customer"),
+        *(("published metadata", each) for each in signers),
+        *(("attestation key", each) for each in signers),
+        ("manifest", "producer"),
+        ("result", "evaluator"),
+        *((f"approval as {each}", each) for each in APPROVERS),
     }
 
 
