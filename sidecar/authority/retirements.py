@@ -142,7 +142,7 @@ def _change(
         return Change.NEW
     if any(each.effective == entry.effective for each in known):
         return Change.SAME
-    if all(begins_earlier(entry.effective, each.effective, now) for each in known):
+    if all(begins_earlier(entry.effective, each.effective) for each in known):
         return Change.EARLIER
     ahead = all(each.effective is not None and each.effective > now for each in known)
     return Change.POSTPONED if postpone and ahead else Change.KEPT

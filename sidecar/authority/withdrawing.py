@@ -57,8 +57,8 @@ def withdraw(
 
     A withdrawal of an approval, a result, an environment's declaration or a deployment binding
     also withdraws what this authority stated before on that matter, as far as it is recorded.
-    One that is in effect already is published once more as it is: whoever is unsure whether the
-    first attempt got through repeats the command.
+    One that is in effect already, by whatever clock, is published once more as it is: whoever is
+    unsure whether the first attempt got through repeats the command.
 
     Args:
         home: The authority's home.
@@ -77,7 +77,7 @@ def withdraw(
     with locked_home(home.path) as opened:
         entry = replace(entry, manifest=_about(opened, entry))
         published = entries_for(opened.withdrawals, entry)
-        first = next((e for e in published if not begins_earlier(since, e.effective, now)), None)
+        first = next((e for e in published if not begins_earlier(since, e.effective)), None)
         if first is not None and since is not None:
             began = (
                 "and in effect" if first.effective is None else f"from {rfc3339(first.effective)}"
@@ -202,7 +202,7 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
         one
         for one in entries
         if all(
-            begins_earlier(one.effective, known.effective, now)
+            begins_earlier(one.effective, known.effective)
             for known in entries_for(opened.withdrawals, one)
         )
     )
@@ -224,9 +224,13 @@ def _about(opened: OpenHome, entry: Withdrawal) -> str | None:
     return None if recorded is None else judged_manifest(recorded.statement)
 
 
-def begins_earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
-    """Return whether an entry would take effect before the one that is published."""
-    if known is None or (new is None and known <= now):
+def begins_earlier(new: datetime | None, known: datetime | None) -> bool:
+    """Return whether an entry would take effect before the one that is published.
+
+    One without a time does before any with a time, also a past one: a gate's clock may be behind,
+    or the clock of this machine ahead.
+    """
+    if known is None:
         return False
     return new is None or new < known
 

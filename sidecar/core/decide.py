@@ -15,6 +15,9 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import Verdict, Violation
 
+MAX_LEASE_SECONDS = 24 * 60 * 60
+"""A bundle may give any number, also one that leads beyond the last date there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -86,7 +89,7 @@ def decide(progress: Progress, verdict: Verdict, unchanged_until: datetime) -> D
         raise AdmissibilityError(Reason.INTERNAL_ERROR, "nothing admissible to decide on")
     if not verdict.allow:
         return _decision(progress, verdict.reason(), _rules(verdict), verdict=verdict)
-    leased = progress.at + timedelta(seconds=verdict.lease_seconds)
+    leased = progress.at + timedelta(seconds=min(verdict.lease_seconds, MAX_LEASE_SECONDS))
     until = min(assessment.valid_until, unchanged_until, leased)
     return _decision(progress, Reason.ADMITTED, "admitted", verdict=verdict, until=until)
 

@@ -179,9 +179,19 @@ def test_a_withdrawal_can_be_brought_forward_but_not_put_off(acme: Home, pinned:
     authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "now", NOW, NOW)
     entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "now", NOW)
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
-    assert (
-        authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", None, NOW).entry == entry
-    )
+
+
+def test_law_1_a_withdrawal_at_once_is_at_once_whatever_this_machines_clock_shows(
+    acme: Home, pinned: Pin
+) -> None:
+    """A scheduled one would count as in effect already where the clock is ahead."""
+    scheduled = NOW + 300 * DAY
+    authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "retired", scheduled, NOW)
+    ahead = NOW + 2000 * DAY
+    done = authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "leaked", None, ahead)
+    entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "leaked")
+    assert (done.entry, done.repeated) == (entry, False)
+    assert pinned(acme).documents("acme")[1] == withdrawn(entry)
 
 
 def test_what_is_in_effect_gets_no_date(acme: Home, pinned: Pin) -> None:
