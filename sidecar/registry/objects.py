@@ -116,16 +116,7 @@ class Objects:
         if any(map(holds_no_calls, found)):
             raise without_calls(call.references)
         held = [use for entry in found for use in entry.uses]
-        tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
-        whole = replace(
-            call,
-            models=_together(call.models, (use.models for use in held)),
-            tuned=_together(call.tuned, (use.tuned for use in held)),
-            deployments=_together(call.deployments, (use.deployments for use in held)),
-            tool_types=tuple(sorted(_together(call.tool_types, tools))),
-            references=(),
-            owned=(),
-        )
+        whole = _with_uses(call, found)
         if not whole.named:
             raise without_calls(call.references)
         # A call that names no model itself runs the models of the objects it refers to.
@@ -134,16 +125,9 @@ class Objects:
             uses = united(own, held)
         except EvidenceError as error:
             raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
-        later = [
-            as_call(call.provider, use)
-            for entry in found
-            if entry.kind in _LATER
-            for use in entry.uses
-            if use.models or use.tuned
-        ]
         updated = tuple(entry for entry in found if entry.kind in updates)
         sources = tuple(each for each in call.references if each.kind in CHANGING)
-        return ResolvedCall(whole, tuple(dict.fromkeys(later)), uses, updated, sources)
+        return ResolvedCall(whole, _later_calls(call.provider, found), uses, updated, sources)
 
     async def add_uses(self, resolved: ResolvedCall) -> None:
         """Add an admitted call's uses to the registrations of the objects that it updates.
@@ -369,6 +353,33 @@ def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) ->
     except EvidenceError as error:
         raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
     return ResolvedCall(bare, uses=uses)
+
+
+def _with_uses(call: Call, entries: Sequence[Registration]) -> Call:
+    """Return a call with every model that its objects were registered with, in their place."""
+    held = [use for entry in entries for use in entry.uses]
+    tools = [use.tool_types for entry in entries if entry.kind in _SET_UP for use in entry.uses]
+    return replace(
+        call,
+        models=_together(call.models, (use.models for use in held)),
+        tuned=_together(call.tuned, (use.tuned for use in held)),
+        deployments=_together(call.deployments, (use.deployments for use in held)),
+        tool_types=tuple(sorted(_together(call.tool_types, tools))),
+        references=(),
+        owned=(),
+    )
+
+
+def _later_calls(provider: str, entries: Sequence[Registration]) -> tuple[Call, ...]:
+    """Return the calls that objects will cause under the operations they were registered with."""
+    later = [
+        as_call(provider, use)
+        for entry in entries
+        if entry.kind in _LATER
+        for use in entry.uses
+        if use.models or use.tuned
+    ]
+    return tuple(dict.fromkeys(later))
 
 
 def _together(own: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
