@@ -192,8 +192,21 @@ _JOBS: tuple[Operation, ...] = (
     never("endpoints.deploy", "POST", f"{_HOME}/endpoints/{{id}}:deployModel", "administration"),
 )
 
+_GOOGLES: dict[str, What] = _spelled(
+    {
+        "extra_body.google.cachedContent": Role.FOREIGN,
+        "google.cachedContent": Role.FOREIGN,
+    }
+)
+"""Options of Gemini in OpenAI's form, such as ``thinking_config``, are below a key of their own."""
+
 _COMPATIBLE = tuple(
-    replace(row, route=f"{_HOME}/endpoints/openapi{row.route}", errors=error_shapes.OPENAI)
+    replace(
+        row,
+        route=f"{_HOME}/endpoints/openapi{row.route}",
+        reads={**row.reads, **_GOOGLES},
+        errors=error_shapes.OPENAI,
+    )
     for row in openai.COMPLETIONS
     if row.name in {"chat.completions", "embeddings"}
 )

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from tests.support.gate.asking import ambiguous, get, post
+from tests.support.gate.asking import Outcome, ambiguous, get, post
 
 HOME = "/v1/projects/acme/locations/europe-west4"
 ENDPOINT = "projects/acme/locations/europe-west4/endpoints/1234567890"
@@ -36,6 +36,26 @@ def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
         Reason.UNSUPPORTED_OPERATION,
         "meta/llama is a router that chooses models; name a model",
     )
+
+
+@pytest.mark.parametrize("inside", ["google", "extra_body"])
+def test_geminis_options_in_openais_form_pass_and_cached_content_does_not(inside: str) -> None:
+    """Google documents them below ``extra_body``, and SDKs can send them without it."""
+
+    def asked(options: dict[str, Any]) -> Outcome:
+        body = {"model": "google/gemini-2.5-flash", "messages": []}
+        more = {"google": options}
+        more = {"extra_body": more} if inside == "extra_body" else more
+        return post("vertex", f"{HOME}/endpoints/openapi/chat/completions", {**body, **more})
+
+    call = asked({"thinking_config": {"thinking_budget": 128}})
+    assert call == Call("vertex", "chat.completions", (BASE,))
+    place = "google" if inside == "google" else "extra_body.google"
+    for key in ("cached_content", "cachedContent"):
+        assert asked({key: "projects/p/locations/l/cachedContents/7"}) == (
+            Reason.UNSUPPORTED_OPERATION,
+            f"chat.completions with {place}.{key}: what is stored upstream may name another model",
+        )
 
 
 @pytest.mark.parametrize("name", ["gemini-2.5-flash", "google/gemini-2.5-flash", BASE])
