@@ -22,8 +22,8 @@ InAdditionOption = Annotated[
     bool,
     typer.Option(
         "--in-addition",
-        help="A further piece: leave older approvals in force. Otherwise those that permit "
-        "what this one does not are withdrawn.",
+        help="Leave older approvals in force beside this one. By default, those that permit "
+        "more than this one are withdrawn.",
     ),
 ]
 

@@ -44,8 +44,8 @@ FilesOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[S3URI=]FILE",
-        help="A copy of what the job read at that URI, in place of the object; for an import, a "
-        "file (JSONL) that the model was trained on. Repeatable.",
+        help="A copy of the object that the job read at that URI; for an import, a file (JSONL) "
+        "that the model was trained on. Repeatable.",
     ),
 ]
 BaseOption = Annotated[

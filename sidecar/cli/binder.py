@@ -1,4 +1,4 @@
-"""``admit binder``: bind jobs as they finish, and show what is known of them."""
+"""``admit binder``: bind jobs as they finish, and show the state of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sidecar.cli.common import JsonOption, command_group, present
 from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 
-app = command_group("Bind jobs as they finish, and show what is known of them.")
+app = command_group("Bind jobs as they finish, and show the state of each.")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="ADMIT_BINDER_CONFIG", help="The binder.yaml.")
@@ -28,7 +28,7 @@ ConfigOption = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Bind jobs as they finish, and show what is known of them."""
+    """Bind jobs as they finish, and show the state of each."""
 
 
 @app.command()

@@ -81,7 +81,7 @@ def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> Non
     if what != TRAINING_RUN and manifest.specification is None:
         common.warn(
             f"the {what} names no specification: its environments and envelope are what its "
-            "producer says now, not what a customer declared before it began (admit job submit)"
+            "producer states now, not what a customer declared beforehand (admit job submit)"
         )
 
 

@@ -34,7 +34,7 @@ BlobsOption = Annotated[
     Path | None,
     typer.Option(
         "--blobs",
-        help="Folder for the files whose digests the evidence names; where --out is, if not given.",
+        help="Folder for the files whose digests the evidence names; by default that of --out.",
         show_default=False,
     ),
 ]

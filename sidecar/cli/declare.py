@@ -44,8 +44,8 @@ ExtendsOption = Annotated[
     str | None,
     typer.Option(
         metavar="DIGEST|FILE",
-        help="The specification that this one only adds to: its digest, or its envelope "
-        "(*.dsse.json), with which it is compared.",
+        help="The specification that this one extends: its digest, or its envelope "
+        "(*.dsse.json), with which this one is compared.",
     ),
 ]
 
@@ -122,7 +122,8 @@ def deployment(
     signing: SigningOptions,
     server: ServedOptions,
     manifest: Annotated[
-        Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest of what it runs.")
+        Path | None,
+        typer.Option(help="Envelope (*.dsse.json) of the manifest of the model that it runs."),
     ] = None,
     base_model: Annotated[
         str | None, typer.Option(help="provider/id of the base model that it runs instead.")

@@ -34,7 +34,9 @@ def due(
         list[Path] | None,
         typer.Option(help="A suite's folder, to be compared with what is declared; repeatable."),
     ] = None,
-    show_all: Annotated[bool, typer.Option("--all", help="List what is current as well.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List suites with a current result as well.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List results that are missing, end soon, ended or failed, and suites that were changed.

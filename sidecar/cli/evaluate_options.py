@@ -48,5 +48,6 @@ ReuseHours = Annotated[
     typer.Option(min=0, max=8760, help="Hours after its begin that a run's answers are used."),
 ]
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Ask again what earlier runs have answers to.")
+    bool,
+    typer.Option("--restart", help="Ask every case again, also those that earlier runs answered."),
 ]

@@ -14,7 +14,7 @@ from sidecar.providers import canonical_name
 DEFAULT_DAYS = 30.0
 
 KindArgument = Annotated[
-    WithdrawalKind, typer.Argument(help="What the subject is.", show_default=False)
+    WithdrawalKind, typer.Argument(help="Kind of the subject.", show_default=False)
 ]
 LogOption = Annotated[
     list[Path] | None,

@@ -37,7 +37,7 @@ def bind_job(
         Path | None, typer.Option(help="Folder that admit job submit wrote its records to.")
     ] = None,
     state: Annotated[
-        Path, typer.Option(help="Folder for what the binder knows, and for files in transit.")
+        Path, typer.Option(help="Folder of the binder's job records and of files in transit.")
     ] = Path("binder"),
     require_role: RequireRoleOption = None,
     data_class: DataClassOption = None,

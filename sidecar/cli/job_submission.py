@@ -61,7 +61,7 @@ MetadataOption = Annotated[
     list[str] | None, typer.Option(help="NAME=TEXT to keep with the job; repeatable.")
 ]
 StateOption = Annotated[
-    Path, typer.Option(help="Folder that remembers what was uploaded and created.")
+    Path, typer.Option(help="Folder of the records of uploads and created jobs.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything; send nothing.")]
 

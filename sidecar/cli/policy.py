@@ -61,7 +61,7 @@ PoliciesOption = Annotated[
         "--policies",
         envvar="ADMIT_POLICIES",
         callback=_own_or_packaged,
-        help="The folder of the policies; without one, those that came with admit.",
+        help="The folder of the policies; by default those that came with admit.",
     ),
 ]
 OwnPoliciesOption = Annotated[
@@ -245,7 +245,7 @@ def explain(
 
 @app.command()
 def diff(
-    facts: Annotated[Path, typer.Option(help="What the gate recorded (facts_log).")],
+    facts: Annotated[Path, typer.Option(help="A gate's facts log (facts_log).")],
     after: Annotated[Path, typer.Option(help="The folder with the changed policies.")] = DEFAULT,
     before: Annotated[
         str, typer.Option(help="A folder, or a Git revision of the changed one.")

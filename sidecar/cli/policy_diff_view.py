@@ -80,8 +80,8 @@ def print_difference(console: Console, difference: Difference) -> None:
         )
     if difference.malformed:
         console.print(
-            f"! {difference.malformed} were not compared: their facts lack what these policies ask"
-            " for, as those recorded by a gate of another release do",
+            f"! {difference.malformed} were not compared: their facts lack fields that these"
+            " policies need; a gate of another release recorded them",
             style="yellow",
         )
     if not difference.changed:

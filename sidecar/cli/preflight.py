@@ -53,23 +53,29 @@ DeclaredOption = Annotated[
 EnvironmentOption = Annotated[
     str | None, typer.Option("--environment", help="Its SPIFFE ID, if it is not declared yet.")
 ]
-JurisdictionOption = Annotated[list[str] | None, typer.Option(help="Of it, e.g. eu; repeatable.")]
-SectorOption = Annotated[str, typer.Option(help="Of it, e.g. finance.")]
-PurposeOption = Annotated[str, typer.Option(help="Of it, e.g. customer-support.")]
-RiskClassOption = Annotated[str, typer.Option(help="Of it, e.g. limited.")]
+JurisdictionOption = Annotated[
+    list[str] | None, typer.Option(help="Jurisdiction of the environment, e.g. eu; repeatable.")
+]
+SectorOption = Annotated[str, typer.Option(help="Sector of the environment, e.g. finance.")]
+PurposeOption = Annotated[
+    str, typer.Option(help="Purpose of the environment, e.g. customer-support.")
+]
+RiskClassOption = Annotated[str, typer.Option(help="Risk class of the environment, e.g. limited.")]
 EnvironmentDeclarationOption = Annotated[
-    list[str] | None, typer.Option(help="NAME=TEXT that it will declare; repeatable.")
+    list[str] | None, typer.Option(help="NAME=TEXT that its declaration will have; repeatable.")
 ]
 TrainingOption = Annotated[list[Path] | None, typer.Option(help="A training file; repeatable.")]
 KindsOption = Annotated[
-    list[str] | None, typer.Option(help="KIND or KIND=FILE that bind will be given; repeatable.")
+    list[str] | None, typer.Option(help="KIND or KIND=FILE as for admit bind; repeatable.")
 ]
 ApprovalDeclarationOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="ROLE:NAME=TEXT", help="What an approval will declare; repeatable."),
+    typer.Option(
+        metavar="ROLE:NAME=TEXT", help="A declaration that an approval will have; repeatable."
+    ),
 ]
-ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
-OperationOption = Annotated[str, typer.Option(help="A call that will be made.")]
+ProviderOption = Annotated[str, typer.Option(help="Provider, as the gate's routes name it.")]
+OperationOption = Annotated[str, typer.Option(help="Operation that will be called.")]
 MethodOption = Annotated[
     str,
     typer.Option(

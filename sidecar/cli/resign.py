@@ -26,8 +26,8 @@ def resign(
         bool,
         typer.Option(
             "--unrecorded",
-            help="Sign what this home has no record of as well: look at each before, since a thief "
-            "of the old key could have made it.",
+            help="Also sign evidence that this home has no record of. Inspect each file first: a "
+            "thief of the old key could have made it.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -48,20 +48,22 @@ class ScoreOptions:
     ] = None
     suite: Annotated[
         list[str] | None,
-        typer.Option(help="SUITE=KEY: what of the reports measures the suite; repeatable."),
+        typer.Option(
+            help="SUITE=KEY: the measurement of the reports that is the suite's; repeatable."
+        ),
     ] = None
     cases: Annotated[
         list[str] | None,
         typer.Option(
-            help="SUITE=FOLDER, or its FILE.jsonl, or the number of its cases; one for each of "
-            "--suite, since a report does not name cases that were left out. Only of a folder are "
-            "the questions compared; else their number, which the result then states."
+            help="SUITE=FOLDER, SUITE=FILE.jsonl or SUITE=NUMBER of cases; one for each --suite, "
+            "since a report does not name cases that were left out. With a folder the questions "
+            "are compared, otherwise only their number, which the result then states."
         ),
     ] = None
     binding: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Of a report that names a deployment: the provider's binding of it to the "
+            help="For a report that names a deployment: the provider's binding of it to the "
             "manifest (*.dsse.json), in force when the run began; repeatable."
         ),
     ] = None

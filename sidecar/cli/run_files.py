@@ -44,7 +44,7 @@ class RunFileOptions:
         Path | None,
         typer.Option(
             help="Signed SLSA provenance v1 (DSSE) of the run, which states its corpora; files "
-            "that are given as well must be those."
+            "given beside it must match."
         ),
     ] = None
     slsa_key: Annotated[

@@ -39,12 +39,12 @@ PoliciesOption = Annotated[
     typer.Option(
         "--policies",
         envvar="ADMIT_POLICIES",
-        help="Policies whose names are known; without them, those that came with admit.",
+        help="Policies to compare names with; by default those that came with admit.",
         show_default=False,
     ),
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Sign what does not fit all the same, with a warning.")
+    bool, typer.Option("--force", help="Sign despite mismatches, with a warning for each.")
 ]
 
 

@@ -122,7 +122,7 @@ def _show(value: dict[str, Any]) -> None:
     for cause in value.get("not_ready", []):
         console.print(f"not ready: {cause}", markup=False, soft_wrap=True)
     if not value.get("decision_log", {}).get("writable", True):
-        console.print("the decision log cannot be written: what would be admitted is denied")
+        console.print("the decision log cannot be written: every call is denied")
     for problem in _authority_problems(value["authorities"]):
         console.print(problem, markup=False, soft_wrap=True)
     console.print(

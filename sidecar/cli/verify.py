@@ -76,7 +76,7 @@ Sandbox = Annotated[
 Api = Annotated[
     str | None,
     typer.Option(
-        help="The route's api, if it is not the provider; it decides what a name denotes."
+        help="The route's api, if it is not the provider; it determines what a name denotes."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -244,8 +244,8 @@ def verify(
     evidence: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file or folder of evidence, instead of a model: whose each is, whether it is "
-            "accepted, and the grant that it lacks; repeatable."
+            help="A file or folder of evidence instead of a model: show each file's signers, "
+            "whether it is accepted, and the grant it lacks; repeatable."
         ),
     ] = None,
     as_json: AsJson = False,

@@ -34,8 +34,8 @@ EvidenceOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--evidence",
-        help="Folder of evidence in which to show what the withdrawal matches; repeatable. What "
-        "this home signed is looked at as well.",
+        help="Folder of evidence in which to show what the withdrawal matches; repeatable. The "
+        "home's own evidence is searched as well.",
     ),
 ]
 
@@ -46,15 +46,15 @@ TrustOption = Annotated[
         "--trust",
         "-t",
         envvar="ADMIT_TRUST",
-        help="An operator's trust.yaml: what would stop is computed and shown before asking.",
+        help="An operator's trust.yaml: compute and show what would stop before asking.",
     ),
 ]
 WaitOption = Annotated[
     bool,
     typer.Option(
         "--wait",
-        help="Show which gates of the fleet have it in force, until all have; exit status 1 if "
-        "some have not in time.",
+        help="Show which gates of the fleet have it in force, until all do; exit status 1 if "
+        "some do not in time.",
     ),
 ]
 TimeoutOption = Annotated[

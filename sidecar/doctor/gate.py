@@ -103,7 +103,7 @@ def _diagnoses(
     if not value.get("decision_log", {}).get("writable", True):
         yield fail(
             "records",
-            "the gate cannot write its decision log: what would be admitted is denied",
+            "the gate cannot write its decision log: every call is denied",
             "Make room, correct the folder, or start what reads the pipe; the gate goes on by "
             "itself.",
             ("decision log",),

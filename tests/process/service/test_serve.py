@@ -325,7 +325,7 @@ def test_a_gate_that_cannot_record_says_so_as_it_denies(site: Site) -> None:
         until("internal_error", running)
         assert status_of(running)["decision_log"] == {"writable": False}
         table = CliRunner().invoke(app(), ["status", "--url", running.metrics])
-    assert "the decision log cannot be written: what would be admitted is denied" in table.stdout
+    assert "the decision log cannot be written: every call is denied" in table.stdout
 
 
 def test_a_gate_whose_opa_never_answers_is_never_ready(site: Site) -> None:

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
         {"decision_log": {"writable": False}},
         fail(
             "records",
-            "the gate cannot write its decision log: what would be admitted is denied",
+            "the gate cannot write its decision log: every call is denied",
             "Make room, correct the folder, or start what reads the pipe; the gate goes on by "
             "itself.",
             ("decision log",),
