@@ -29,7 +29,7 @@ _PATH_MODEL = re.compile(r"[A-Za-z0-9._:@-]{1,512}")
 _PATH_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:[A-Za-z0-9._:/@-]{1,512}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _NAMING = frozenset({"model", "deployment"})
-_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
 _SEGMENT = re.compile(r"/((?:\{[^}]*\}|[^/{}])+)")
 _PARAMETER = re.compile(r"\{(?P<name>\w+)(?:=(?P<path>[^}]+))?\}(?::(?P<verb>\w+))?")
 
@@ -167,7 +167,7 @@ class Routes:
                 if not _RESOURCE.fullmatch(given):
                     raise malformed(
                         f"path segment {number}: a resource name has only letters, digits and"
-                        " . _ -, unescaped"
+                        " . _ @ -, unescaped"
                     )
                 parts.append(given)
                 if want.ends:

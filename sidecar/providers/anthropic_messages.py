@@ -14,7 +14,7 @@ STORED: dict[str, What] = {
 }
 """What an earlier call left at the provider: files and skills, or a conversation of any model's."""
 
-_BODY: dict[str, What] = {
+BODY: dict[str, What] = {
     **STORED,
     "model": Role.MODEL,
     "stream": Role.STREAM,
@@ -31,6 +31,8 @@ _BODY: dict[str, What] = {
     "metadata": Role.DATA,
 }
 
+TEXTS = frozenset({"messages[].content"})
+
 
 def messages(more: Mapping[str, What]) -> tuple[Operation, ...]:
     """Return the rows, with further places of a server's own in the body."""
@@ -39,9 +41,9 @@ def messages(more: Mapping[str, What]) -> tuple[Operation, ...]:
             name,
             "POST",
             route,
-            {**_BODY, **more},
+            {**BODY, **more},
             query={"beta": Role.WORD},
-            texts=frozenset({"messages[].content"}),
+            texts=TEXTS,
             errors=error_shapes.ANTHROPIC,
         )
         for name, route in (

@@ -1,11 +1,12 @@
-"""Describes Google Vertex AI: Gemini and its tuned models, in Google's and OpenAI's API.
+"""Describes Google Vertex AI: Gemini and its tuned models in Google's and OpenAI's API, and Claude.
 
-A base model is ``publishers/google/models/…`` in the path, ``google/…`` as ``model`` in the
-OpenAI-compatible body, and its id alone as ``baseModel`` of a tuning job. A tuned model is called
-through an endpoint, whose resource name is in the path. An endpoint can be given another model
-without its name changing, so it is bound like a deployment (Vertex AI REST reference, v1 and
+A base model of Google's is ``publishers/google/models/…`` in the path, ``google/…`` as ``model`` in
+the OpenAI-compatible body, and its id alone as ``baseModel`` of a tuning job. A tuned model is
+called through an endpoint, whose resource name is in the path. An endpoint can be given another
+model without its name changing, so it is bound like a deployment (Vertex AI REST reference, v1 and
 v1beta1: projects.locations.publishers.models, projects.locations.endpoints,
-projects.locations.tuningJobs).
+projects.locations.tuningJobs). A model of Anthropic's is ``publishers/anthropic/models/…`` in the
+path, before a body of its own API that leaves ``model`` out, as Anthropic's SDK sends it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from itertools import product
 
 from sidecar.providers import error_shapes, openai
+from sidecar.providers.anthropic_messages import BODY, TEXTS
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider, no_further
@@ -22,7 +24,7 @@ from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
 _PUBLISHED = "publishers/google/models/"
-_BASE = re.compile(rf"{_PUBLISHED}[^/]+")
+_BASE = re.compile(r"publishers/(?:google|anthropic)/models/[^/]+")
 _ID = re.compile(r"(?:google/)?((?!\*\*)[^/]+)")
 
 
@@ -211,7 +213,21 @@ _COMPATIBLE = tuple(
     if row.name in {"chat.completions", "embeddings"}
 )
 
-_ROWS = (*_calls(_BASE_ROUTE), *_calls(_TUNED_ROUTE), *_JOBS, *_COMPATIBLE)
+_CLAUDE = tuple(
+    Operation(
+        "messages",
+        "POST",
+        f"{_HOME}/{{model=publishers/anthropic/models/*}}:{verb}",
+        BODY,
+        texts=TEXTS,
+        streams=verb == "streamRawPredict",
+        errors=error_shapes.ANTHROPIC,
+    )
+    for verb in ("rawPredict", "streamRawPredict")
+)
+"""Counting tokens has a name in place of the model's, and the model in the body: it is refused."""
+
+_ROWS = (*_calls(_BASE_ROUTE), *_calls(_TUNED_ROUTE), *_JOBS, *_COMPATIBLE, *_CLAUDE)
 
 PROVIDER = Provider(
     "vertex",
@@ -234,7 +250,8 @@ PROVIDER = Provider(
     configurations=("vertex",),
     documentation=(
         "A base model is `publishers/google/models/…`, under every name that the API takes for it:"
-        " `google/…` in the OpenAI-compatible body, and its id alone in a tuning job. A tuned model"
+        " `google/…` in the OpenAI-compatible body, and its id alone in a tuning job. A model of"
+        " Anthropic's is `publishers/anthropic/models/…`, in the path. A tuned model"
         " is called through its endpoint, named by `projects/…/locations/…/endpoints/…` in the"
         " path; an endpoint can be given another model, so a deployment binding states which model"
         " it runs. Routing configurations and cached content are refused: they choose or name a"

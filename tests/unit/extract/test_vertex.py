@@ -38,6 +38,37 @@ def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
     )
 
 
+CLAUDE = "publishers/anthropic/models/claude-sonnet-4-5@20250929"
+
+
+def test_a_model_of_anthropics_is_named_in_the_path_as_its_sdk_does() -> None:
+    body = {"anthropic_version": "vertex-2023-10-16", "max_tokens": 8, "messages": []}
+    call = Call("vertex", "messages", (CLAUDE,))
+    assert post("vertex", f"{HOME}/{CLAUDE}:rawPredict", body) == call
+    streamed = post("vertex", f"{HOME}/{CLAUDE}:streamRawPredict", {**body, "stream": True})
+    assert streamed == replace(call, stream=True)
+    tool = {"type": "web_search_20250305", "name": "web_search"}
+    offered = post("vertex", f"{HOME}/{CLAUDE}:rawPredict", {**body, "tools": [tool]})
+    assert offered == replace(call, tool_types=("web_search_20250305",))
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        (f"{HOME}/{CLAUDE}:rawPredict", {"model": "claude-opus-4-6"}),
+        (f"{HOME}/{CLAUDE}:rawPredict", {"fallbacks": [{"model": "claude-opus-4-6"}]}),
+        (f"{HOME}/{CLAUDE}:rawPredict", {"tools": [{"name": "a", "model": "claude-opus-4-6"}]}),
+        (f"{HOME}/{CLAUDE}:rawPredict", {"container": "container_1"}),
+        (f"{HOME}/publishers/anthropic/models/count-tokens:rawPredict", {"model": "claude"}),
+        (f"{HOME}/publishers/mistralai/models/mistral-large:rawPredict", {}),
+        (f"{HOME}/{CLAUDE}:predict", {}),
+    ],
+)
+def test_nothing_else_is_run_under_the_name_of_anthropics_model(path: str, more: Any) -> None:
+    refused = post("vertex", path, {"max_tokens": 8, "messages": [], **more})
+    assert isinstance(refused, tuple), refused
+
+
 @pytest.mark.parametrize("inside", ["google", "extra_body"])
 def test_geminis_options_in_openais_form_pass_and_cached_content_does_not(inside: str) -> None:
     """Google documents them below ``extra_body``, and SDKs can send them without it."""
