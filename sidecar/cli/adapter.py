@@ -35,8 +35,8 @@ RunOption = Annotated[
 StartedOption = Annotated[
     str | None, typer.Option(help="When the run began (2027-01-14T08:00:00Z).")
 ]
-FinishedOption = Annotated[str | None, typer.Option(help="When it ended.")]
-ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
+FinishedOption = Annotated[str | None, typer.Option(help="When the run ended.")]
+ProviderOption = Annotated[str, typer.Option(help="The provider, as the gate's routes name it.")]
 BaseOption = Annotated[
     str | None, typer.Option(help="The base model's id, if the adapter names only a folder.")
 ]
@@ -46,7 +46,7 @@ BaseRevisionOption = Annotated[
 ]
 QuantisationOption = Annotated[
     str | None,
-    typer.Option(help="Of the base in training, e.g. bnb-4bit (QLoRA), or none."),
+    typer.Option(help="Quantisation of the base in training, e.g. bnb-4bit (QLoRA), or none."),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The run's seed.")]
 

@@ -32,11 +32,15 @@ InAdditionOption = Annotated[
 def approve(
     manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
     role: Annotated[str, typer.Option(help="The role: provider, customer, regulator, or another.")],
-    jurisdiction: Annotated[list[str], typer.Option(help="For example eu; repeatable.")],
+    jurisdiction: Annotated[
+        list[str], typer.Option(help="Jurisdiction it covers, e.g. eu; repeatable.")
+    ],
     environment: Annotated[
         list[str], typer.Option(help="SPIFFE ID, or a pattern over it; repeatable.")
     ],
-    operation: Annotated[list[str], typer.Option(help="For example chat.completions; repeatable.")],
+    operation: Annotated[
+        list[str], typer.Option(help="Operation it covers, e.g. chat.completions; repeatable.")
+    ],
     signing: StatementOptions,
     condition: ConditionOption = None,
     declaration: DeclarationOption = None,

@@ -105,7 +105,9 @@ class Audited:
 
 
 def audit(
-    decision: Annotated[str, typer.Argument(help="Its id, as x-admissibility-decision-id has it.")],
+    decision: Annotated[
+        str, typer.Argument(help="The decision's id (x-admissibility-decision-id).")
+    ],
     log: Annotated[
         list[Path], typer.Option("--log", help="A gate's decision log; repeatable, oldest first.")
     ],

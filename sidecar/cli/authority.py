@@ -56,10 +56,15 @@ class Signs(StrEnum):
     SPECIFICATION = "specification"
 
 
-KeyTypeOption = Annotated[KeyType, typer.Option("--key-type", help="For keys that are created.")]
-UriOption = Annotated[str | None, typer.Option(metavar="URI", help="A signer URI to use instead.")]
+KeyTypeOption = Annotated[
+    KeyType, typer.Option("--key-type", help="Type of keys that are created.")
+]
+UriOption = Annotated[
+    str | None, typer.Option(metavar="URI", help="Signer URI of a key to use instead.")
+]
 PublicOption = Annotated[
-    Path | None, typer.Option(metavar="PEM", help="Its public key, unless it is a file.")
+    Path | None,
+    typer.Option(metavar="PEM", help="Public half of the key at URI, unless that is a file."),
 ]
 
 
@@ -78,7 +83,10 @@ def init(
     ] = None,
     period: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PERIOD", help="For example timestamp=6h or root=365d."),
+        typer.Option(
+            metavar="NAME=PERIOD",
+            help="Validity of a kind of metadata, e.g. timestamp=6h or root=365d.",
+        ),
     ] = None,
     root_key_uri: UriOption = None,
     root_public_key: PublicOption = None,

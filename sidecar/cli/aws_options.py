@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from sidecar.binding.bedrock_api import BedrockApi
 
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="Of the AWS configuration, if not the default.")
+    str | None,
+    typer.Option("--profile", help="Profile of the AWS configuration, if not the default."),
 ]
 RegionOption = Annotated[
-    str | None, typer.Option("--region", help="If not that of the ARN or of the profile.")
+    str | None,
+    typer.Option("--region", help="AWS region, if not that of the ARN or of the profile."),
 ]
 EndpointOption = Annotated[
     str | None,
-    typer.Option("--endpoint-url", help="Of Bedrock's control plane, e.g. a VPC endpoint."),
+    typer.Option("--endpoint-url", help="URL of Bedrock's control plane, e.g. of a VPC endpoint."),
 ]
-S3EndpointOption = Annotated[str | None, typer.Option("--s3-endpoint-url", help="Of S3.")]
+S3EndpointOption = Annotated[str | None, typer.Option("--s3-endpoint-url", help="URL of S3.")]
 WorkOption = Annotated[
     Path | None,
     typer.Option(

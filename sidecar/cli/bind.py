@@ -30,7 +30,9 @@ def bind(
     signing: SigningOptions,
     declared: DeclaredOptions,
     checkpoint: CheckpointOption = None,
-    provider: Annotated[str, typer.Option(help="As the gate's routes name it.")] = openai.PROVIDER,
+    provider: Annotated[
+        str, typer.Option(help="The provider, as the gate's routes name it.")
+    ] = openai.PROVIDER,
     shutdown: Annotated[
         str | None, typer.Option(help="When the provider shuts the model down, if announced.")
     ] = None,

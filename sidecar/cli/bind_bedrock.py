@@ -51,7 +51,7 @@ FilesOption = Annotated[
 BaseOption = Annotated[
     str | None, typer.Option(help="The base model's id, where no record states it: of an import.")
 ]
-ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
+ProviderOption = Annotated[str, typer.Option(help="The provider, as the gate's routes name it.")]
 
 
 @grouped

@@ -51,7 +51,7 @@ EnvelopeOption = Annotated[
     Path | None, typer.Option(help="The declared evaluation envelope (YAML, JSON).")
 ]
 EnvironmentsOption = Annotated[
-    Path | None, typer.Option(help="Where the model may run (YAML, JSON).")
+    Path | None, typer.Option(help="Environments in which the model may run (YAML, JSON).")
 ]
 SpecificationOption = Annotated[
     Path | None,

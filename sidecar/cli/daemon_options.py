@@ -12,5 +12,5 @@ CheckOption = Annotated[
     bool, typer.Option("--check", help="Read the configuration, and run nothing.")
 ]
 LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of its log.")
+    LogFormat, typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Format of the log.")
 ]

@@ -61,10 +61,10 @@ def _group() -> None:
 @grouped
 def environment(
     spiffe_id: Annotated[str, typer.Argument(help="The environment, as its SVIDs name it.")],
-    jurisdiction: Annotated[list[str], typer.Option(help="For example eu; repeatable.")],
-    sector: Annotated[str, typer.Option(help="For example finance.")],
-    purpose: Annotated[str, typer.Option(help="For example customer-support.")],
-    risk_class: Annotated[str, typer.Option(help="For example limited.")],
+    jurisdiction: Annotated[list[str], typer.Option(help="Jurisdiction, e.g. eu; repeatable.")],
+    sector: Annotated[str, typer.Option(help="Sector, e.g. finance.")],
+    purpose: Annotated[str, typer.Option(help="Purpose, e.g. customer-support.")],
+    risk_class: Annotated[str, typer.Option(help="Risk class, e.g. limited.")],
     owner: Annotated[str, typer.Option(help="Who is responsible for it.")],
     signing: SigningOptions,
     base_model: Annotated[
@@ -223,13 +223,15 @@ def _check_adapter(
 @app.command()
 @grouped
 def specification(
-    name: Annotated[str, typer.Argument(help="Its name, for example support-v4.")],
+    name: Annotated[str, typer.Argument(help="Name of the specification, e.g. support-v4.")],
     signing: SigningOptions,
     model: Annotated[
         list[str],
         typer.Option(help="provider/id, or a pattern, that may be tuned under it; repeatable."),
     ],
-    environments: Annotated[Path, typer.Option(help="Where the result may run (YAML, JSON).")],
+    environments: Annotated[
+        Path, typer.Option(help="Environments in which the result may run (YAML, JSON).")
+    ],
     envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
     extends: ExtendsOption = None,
     days: Annotated[float, typer.Option(help="Days during which jobs may start under it.")] = 30,

@@ -36,7 +36,9 @@ def bedrock_deployment(
     aws: AwsOptions,
     manifest: ManifestOption = None,
     signed_by: SignedByOption = None,
-    provider: Annotated[str, typer.Option(help="As the gate's routes name it.")] = bedrock.PROVIDER,
+    provider: Annotated[
+        str, typer.Option(help="The provider, as the gate's routes name it.")
+    ] = bedrock.PROVIDER,
     days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
 ) -> None:
     """Ask Amazon Bedrock which model a deployment runs, and declare it for a short time.

@@ -25,7 +25,9 @@ StoryOption = Annotated[
 Keep = Annotated[
     bool, typer.Option("--keep", help="Stop at the admitted state and run until interrupted.")
 ]
-Folder = Annotated[Path, typer.Option("--folder", help="Where everything lives; emptied first.")]
+Folder = Annotated[
+    Path, typer.Option("--folder", help="Folder of all the demo's files; emptied first.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print every call as JSON instead.")]
 
 

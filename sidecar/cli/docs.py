@@ -31,7 +31,7 @@ def docs(
         str | None,
         typer.Argument(
             metavar="[PAGE]",
-            help="Such as sre, or docs/sre.md#gatesilent as a runbook names it.",
+            help="Page, such as sre, or docs/sre.md#gatesilent as alerts name a runbook.",
             autocompletion=_pages,
         ),
     ] = None,

@@ -148,7 +148,9 @@ def _reports(files: list[str], options: LintOptions) -> dict[str, LintReport]:
 
 @app.command()
 def reference(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="For example jwt.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Reference configuration, e.g. jwt.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Print a reference configuration that came with admit; without a name, list them.

@@ -45,7 +45,9 @@ Price = Annotated[
 ]
 ReuseHours = Annotated[
     float,
-    typer.Option(min=0, max=8760, help="Hours after its begin that a run's answers are used."),
+    typer.Option(
+        min=0, max=8760, help="Hours for which the answers of a run are reused, from its begin."
+    ),
 ]
 Restart = Annotated[
     bool,

@@ -40,7 +40,9 @@ class Profile(StrEnum):
 
 
 FileOption = Annotated[Path | None, typer.Option(help="A file with its SPIFFE bundle.")]
-UrlOption = Annotated[str | None, typer.Option(help="Its bundle endpoint, https://…")]
+UrlOption = Annotated[
+    str | None, typer.Option(help="Bundle endpoint of the trust domain, https://…")
+]
 ProfileOption = Annotated[Profile, typer.Option(help="How the endpoint is authenticated.")]
 CaOption = Annotated[
     Path | None, typer.Option(help="https_web: PEM of CAs, instead of the system's.")
@@ -63,7 +65,7 @@ RefreshOption = Annotated[
     str | None,
     typer.Option(metavar="PERIOD", help="Between rounds, instead of the bundle's own hint."),
 ]
-OnceOption = Annotated[bool, typer.Option("--once", help="One round, then end.")]
+OnceOption = Annotated[bool, typer.Option("--once", help="Fetch and publish once, then end.")]
 
 
 def follow_bundle(

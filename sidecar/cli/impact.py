@@ -39,7 +39,8 @@ from sidecar.trust.spellings import by_other_names
 def assess_impact(
     kind: KindArgument,
     subject: Annotated[
-        str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
+        str,
+        typer.Argument(help="Digest, fingerprint, SPIFFE ID, provider/id or name of the subject."),
     ],
     authority: Annotated[
         str, typer.Option("--as", help="The authority that would withdraw it, as in trust.yaml.")

@@ -42,7 +42,9 @@ app.command("bind")(bind_job)
 @grouped
 def list_jobs(
     account: AccountOptions,
-    days: Annotated[float, typer.Option(help="Jobs that were created in the last days.")] = 30,
+    days: Annotated[
+        float, typer.Option(help="List jobs that were created in so many last days.")
+    ] = 30,
     as_json: JsonOption = False,
 ) -> None:
     """List an account's tuning jobs with the specification that each was submitted under.

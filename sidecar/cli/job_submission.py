@@ -49,13 +49,11 @@ MethodOption = Annotated[
 HyperparameterOption = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, e.g. n_epochs=3; repeatable.")
 ]
-GraderOption = Annotated[
-    Path | None, typer.Option(help="Of a reinforcement job: the grader (JSON).")
-]
+GraderOption = Annotated[Path | None, typer.Option(help="Grader of a reinforcement job (JSON).")]
 ResponseFormatOption = Annotated[
-    Path | None, typer.Option(help="Of a reinforcement job: the response format (JSON).")
+    Path | None, typer.Option(help="Response format of a reinforcement job (JSON).")
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Of the run.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of the run.")]
 SuffixOption = Annotated[str | None, typer.Option(help="Becomes a part of the model's id.")]
 MetadataOption = Annotated[
     list[str] | None, typer.Option(help="NAME=TEXT to keep with the job; repeatable.")

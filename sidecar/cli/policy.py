@@ -77,7 +77,9 @@ def _group() -> None:
 
 @app.command()
 def new(
-    jurisdiction: Annotated[str, typer.Argument(metavar="ID", help="For example uk.")],
+    jurisdiction: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the jurisdiction, e.g. uk.")
+    ],
     sector: Annotated[
         str | None, typer.Option(help="Create the package of this sector in the jurisdiction.")
     ] = None,

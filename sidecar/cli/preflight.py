@@ -51,7 +51,8 @@ DeclaredOption = Annotated[
     typer.Option(help="The environment's declaration (*.dsse.json), if it is signed already."),
 ]
 EnvironmentOption = Annotated[
-    str | None, typer.Option("--environment", help="Its SPIFFE ID, if it is not declared yet.")
+    str | None,
+    typer.Option("--environment", help="SPIFFE ID of the environment, if it is not declared yet."),
 ]
 JurisdictionOption = Annotated[
     list[str] | None, typer.Option(help="Jurisdiction of the environment, e.g. eu; repeatable.")
@@ -79,8 +80,8 @@ OperationOption = Annotated[str, typer.Option(help="Operation that will be calle
 MethodOption = Annotated[
     str,
     typer.Option(
-        help="Of a job that was not created yet: supervised, dpo or reinforcement; its corpora "
-        "are checked against it."
+        help="Method of the job: supervised, dpo or reinforcement. The corpora are checked "
+        "against it."
     ),
 ]
 DaysOption = Annotated[float, typer.Option(help="Days that the manifest will be valid.")]

@@ -28,12 +28,15 @@ VARIABLES = {OPENAI: "OPENAI_API_KEY", AZURE: "AZURE_OPENAI_API_KEY"}
 ApiOption = Annotated[str, typer.Option("--api", help="openai, azure or bedrock.")]
 ProviderOption = Annotated[
     str | None,
-    typer.Option("--provider", help="As the gate's routes name it; the API's name if not given."),
+    typer.Option(
+        "--provider", help="The provider, as the gate's routes name it; by default the API's name."
+    ),
 ]
 BaseUrlOption = Annotated[
     str | None,
     typer.Option(
-        "--base-url", help="Of the API, of the gateway before it, or of the Azure resource."
+        "--base-url",
+        help="Base URL of the API, of the gateway before it, or of the Azure resource.",
     ),
 ]
 ApiVersionOption = Annotated[

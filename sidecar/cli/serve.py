@@ -22,7 +22,7 @@ LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning
 
 Format = Annotated[
     LogFormat,
-    typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of the gate's own log."),
+    typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Format of the gate's own log."),
 ]
 
 

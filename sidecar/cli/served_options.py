@@ -25,7 +25,7 @@ UrlOption = Annotated[
 ]
 ApiOption = Annotated[
     Api | None,
-    typer.Option("--served-api", help="Of that server, if not as the manifest's provider."),
+    typer.Option("--served-api", help="API of that server, if not the manifest's provider."),
 ]
 RootOption = Annotated[
     Path | None,

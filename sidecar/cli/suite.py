@@ -57,7 +57,7 @@ def list_(as_json: JsonOption = False) -> None:
 
 @app.command()
 def copy(
-    name: Annotated[str, typer.Argument(help="One of those that `admit suite list` shows.")],
+    name: Annotated[str, typer.Argument(help="A starter suite (`admit suite list`).")],
     to: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
 ) -> None:
     """Copy a starter suite, to be extended with cases of one's own.

@@ -72,12 +72,13 @@ YesOption = Annotated[
 def withdraw(
     kind: KindArgument,
     subject: Annotated[
-        str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
+        str,
+        typer.Argument(help="Digest, fingerprint, SPIFFE ID, provider/id or name of the subject."),
     ],
     home: HomeOption,
     reason: Annotated[str | None, typer.Option(help="The reason, for people and logs.")] = None,
     effective: Annotated[
-        str | None, typer.Option(help="When the withdrawal begins; at once, if not given.")
+        str | None, typer.Option(help="When the withdrawal takes effect; by default at once.")
     ] = None,
     reinstate: Annotated[
         bool, typer.Option("--reinstate", help="Take the withdrawal back instead.")
