@@ -62,6 +62,13 @@ KeyTypeOption = Annotated[
 UriOption = Annotated[
     str | None, typer.Option(metavar="URI", help="Signer URI of a key to use instead.")
 ]
+PeriodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=PERIOD",
+        help="Validity of a kind of metadata, e.g. timestamp=6h or root=365d.",
+    ),
+]
 PublicOption = Annotated[
     Path | None,
     typer.Option(metavar="PEM", help="Public half of the key at URI, unless that is a file."),
@@ -81,13 +88,7 @@ def init(
     may_sign: Annotated[
         list[Signs] | None, typer.Option(help="Kinds of evidence it signs; all, if not given.")
     ] = None,
-    period: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PERIOD",
-            help="Validity of a kind of metadata, e.g. timestamp=6h or root=365d.",
-        ),
-    ] = None,
+    period: PeriodOption = None,
     root_key_uri: UriOption = None,
     root_public_key: PublicOption = None,
     targets_key_uri: UriOption = None,
