@@ -23,9 +23,11 @@ from sidecar.providers.provider import AdaptedNames, NameKind, Provider, no_furt
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
-_PUBLISHED = "publishers/google/models/"
+_PUBLISHED, _CLAUDES = "publishers/google/models/", "publishers/anthropic/models/"
 _BASE = re.compile(r"publishers/(?:google|anthropic)/models/[^/]+")
-_ID = re.compile(r"(?:google/)?((?!\*\*)[^/]+)")
+_ID = re.compile(r"(?:(?P<publisher>google|anthropic)/)?(?P<id>(?!\*\*)[^/]+)")
+_MAKE = "claude"
+"""How ids of Anthropic's models begin, and none of Google's."""
 
 
 def names(model: str) -> NameKind:
@@ -36,12 +38,24 @@ def names(model: str) -> NameKind:
 
 
 def canonical(model: str) -> str:
-    """Return ``publishers/google/models/ID`` for every name of a model of Google's.
+    """Return ``publishers/…/models/ID`` for every name of a model of Google's or Anthropic's.
 
     So it does for a pattern over their ids; ``**`` covers endpoints too, and stays.
     """
     match = _ID.fullmatch(model)
-    return model if match is None else f"{_PUBLISHED}{match[1]}"
+    if match is None:
+        return model
+    publisher = match["publisher"] or ("anthropic" if match["id"].startswith(_MAKE) else "google")
+    return f"{_CLAUDES if publisher == 'anthropic' else _PUBLISHED}{match['id']}"
+
+
+def elsewhere(model: str) -> tuple[str, ...]:
+    """Return the pattern over Anthropic's models for one over ids that theirs can match, too."""
+    found = model.removeprefix(_PUBLISHED)
+    before, wildcard, _ = found.partition("*")
+    if found == model or not wildcard or not _MAKE.startswith(before):
+        return ()
+    return (f"{_CLAUDES}{found}",)
 
 
 def _spelled(places: dict[str, What]) -> dict[str, What]:
@@ -261,5 +275,5 @@ PROVIDER = Provider(
     inputs=NO_INPUTS,
     canonical=canonical,
     further=no_further,
-    elsewhere=no_further,
+    elsewhere=elsewhere,
 )

@@ -102,6 +102,7 @@ def test_the_rule_of_all_providers_takes_no_base_model_of_any_for_an_adapted_one
         ("bedrock", "arn:aws:s3:x:1:foundation-model/amazon.nova:0", None),
         ("bedrock", "arn:*:bedrock:*::foundation-model/amazon.*", "amazon.*"),
         ("vertex", "gemini-2.5-*", "publishers/google/models/gemini-2.5-*"),
+        ("vertex", "claude-opus-4-6", "publishers/anthropic/models/claude-opus-4-6"),
         ("vertex", "**", None),
         ("vertex", "gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
         ("vertex", "google/gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),

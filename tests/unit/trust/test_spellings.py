@@ -13,6 +13,7 @@ from sidecar.trust.view import read_kept
 from tests.unit.trust.refreshing import fresh
 from tests.unit.trust.repository import Repository
 
+CLAUDE = "publishers/anthropic/models/claude-opus-4-6@20260201"
 MODELS = (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
 
 
@@ -23,6 +24,17 @@ MODELS = (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
             (kind, written, "vertex/publishers/google/models/gemini-2.5-flash")
             for kind in MODELS
             for written in ("vertex/gemini-2.5-flash", "vertex/google/gemini-2.5-flash")
+        ),
+        *(
+            (WithdrawalKind.BASE_MODEL, f"vertex/{written}", f"vertex/{CLAUDE}")
+            for written in (
+                "claude-opus-4-6@20260201",
+                "anthropic/claude-opus-4-6@20260201",
+                "claude-opus-*",
+                "cl*",
+                "*",
+                CLAUDE,
+            )
         ),
         (
             WithdrawalKind.BASE_MODEL,
