@@ -317,6 +317,14 @@ class GateServer:
         """Return the number of checks and of streams of the processor that have not ended."""
         return self._service.in_flight + self._streams()
 
+    async def wait_for_termination(self) -> None:
+        """Wait until the server has stopped.
+
+        Raises:
+            Exception: It can answer no call any more, not even a health check; the cause.
+        """
+        await self._server.wait_for_termination()
+
     async def begin_stop(self, *, refuse: bool) -> None:
         """Report NOT_SERVING from now on and, with ``refuse``, deny new checks (``stopping``)."""
         self._service.stopping = refuse

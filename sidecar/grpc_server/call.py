@@ -3,6 +3,10 @@
 A ``Call`` is what a method's implementation gets as its context, and as its requests where the
 client streams them. It has the part of ``grpc.aio.ServicerContext`` that the gate's services use.
 
+Each call sends one status, whatever becomes of it, and has ended once the core has completed that
+operation. Nothing is asked of the core for a call that has ended: it aborts the process where an
+operation begins on a completion queue that was shut down.
+
 Source: gRPC's ``grpc_op`` (include/grpc/impl/grpc_types.h): what a server does with a call.
 """
 
@@ -31,6 +35,10 @@ class _AbortError(Exception):
     """Ends a call whose status is set."""
 
 
+class _GoneError(ConnectionError):
+    """A message could not be sent: the client cancelled the call, or is gone."""
+
+
 class Call:
     """One call; a loop's thread alone uses it.
 
@@ -38,7 +46,7 @@ class Call:
         event: The core's event of the new call.
         handler: How the method is implemented.
         loop: The event loop.
-        ended: Called once when the implementation has ended.
+        ended: Called once when the call has ended.
     """
 
     __slots__ = (
@@ -50,6 +58,7 @@ class Call:
         "_loop",
         "_metadata",
         "_opened",
+        "_over",
         "_status",
         "_task",
     )
@@ -67,7 +76,7 @@ class Call:
         self._handler = handler
         self._loop = loop
         self._ended = ended
-        self._began = self._opened = False
+        self._began = self._opened = self._over = False
         self._status: tuple[int, bytes] = (_OK, b"")
         self._task: asyncio.Task[None] | None = None
 
@@ -107,7 +116,7 @@ class Call:
         """
         sent = binding.SendMessage(self._serialized(message), binding.NO_FLAGS)
         if not await self._batch((*self._opening(), sent)):
-            raise ConnectionError("the call has ended")
+            raise _GoneError("the call has ended")
 
     def __aiter__(self) -> Call:
         """Return the requests of the client: each is read when it is asked for."""
@@ -135,29 +144,28 @@ class Call:
             )
 
     def refuse(self, code: grpc.StatusCode, details: str) -> None:
-        """End the call with this status before an implementation ran."""
-        self._status = (code.value[0], details.encode())
-        self._end()
+        """End the call with this status before an implementation ran, unless it has ended."""
+        if not self._over:
+            self._status = (code.value[0], details.encode())
+            self._end()
 
     def cancel(self) -> None:
-        """Cancel the implementation, if it is running."""
-        if self._task is not None and self._task.cancel() and not self._began:
-            self._ended(self)  # it is never entered, so it cannot end by itself
-
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        """Return the task that runs the implementation; ``None`` before there is one."""
-        return self._task
+        """Cancel the implementation; end the call by itself where none was entered."""
+        if self._task is not None and (not self._task.cancel() or self._began):
+            return
+        self._task = None
+        self.refuse(grpc.StatusCode.CANCELLED, "")
 
     def _on_close(self, event: Any) -> None:  # noqa: ANN401
         if event.batch_operations[0].cancelled():
             self.cancel()
 
     def _on_request(self, event: Any) -> None:  # noqa: ANN401
+        if self._over:  # cancelled before the request was here
+            return
         message: bytes | None = event.batch_operations[0].message()
-        if message is None:  # cancelled, too large, or closed without one
+        if message is None:  # too large, or closed without one
             self.refuse(grpc.StatusCode.UNIMPLEMENTED, "the method needs exactly one request")
-            self._ended(self)
             return
         self._run(message)
 
@@ -173,21 +181,24 @@ class Call:
             reply = await self._behaviour(handler)(request, self)
             if not handler.response_streaming:
                 reply = self._serialized(reply)
+                if not isinstance(reply, bytes):
+                    raise TypeError(f"a response is {type(reply).__name__}, not bytes")
         except _AbortError:
             reply = None
-        except asyncio.CancelledError:
+        except _GoneError:
             reply, self._status = None, (_CANCELLED, b"")
-            raise
         except Exception as error:
             reply = None
             # Generated code raises this one for a missing method, once it has set the status.
             if not isinstance(error, NotImplementedError) or self._status[0] == _OK:
                 log.exception("a call of gRPC failed")
                 self._status = (_UNKNOWN, b"the gate failed")
+        except BaseException:  # cancelled, or the process ends: never OK, which permits
+            reply, self._status = None, (_CANCELLED, b"")
+            raise
         finally:
-            self._end(reply)
             self._task = None  # its exception refers to this call
-            self._ended(self)
+            self._end(reply)
 
     @staticmethod
     def _behaviour(
@@ -202,6 +213,7 @@ class Call:
 
     def _end(self, reply: bytes | None = None) -> None:
         """Send the last message, if there is one, and the status."""
+        self._over = True
         code, details = self._status
         status = binding.SendStatus(binding.NO_METADATA, code, details, binding.NO_FLAGS)
         if reply is None:
@@ -209,7 +221,10 @@ class Call:
         else:
             message = binding.SendMessage(reply, binding.NO_FLAGS)
             operations = (*self._opening(), message, status)
-        self._core.start_server_batch(operations, _ignore)
+        self._core.start_server_batch(operations, self._on_end)
+
+    def _on_end(self, _: Any) -> None:  # noqa: ANN401
+        self._ended(self)
 
     def _opening(self) -> tuple[Any, ...]:
         """Return the operation that must come before the first message or status, once."""
@@ -239,7 +254,3 @@ class Call:
     def _serialized(self, message: Any) -> bytes:  # noqa: ANN401
         write = self._handler.response_serializer
         return cast("bytes", message if write is None else write(message))
-
-
-def _ignore(_: Any) -> None:  # noqa: ANN401
-    """Do nothing once a call's last operations are complete."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from sidecar.grpc_server import binding
@@ -37,6 +38,8 @@ class CompletionQueue:
 
     Attributes:
         core: The queue, for operations on a server.
+        failed: Has the exception of a queue that cannot be asked any more; no event is delivered
+            after it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,6 +49,7 @@ class CompletionQueue:
         self._turn.acquire()
         self._thread = threading.Thread(target=self._wait, name="grpc-events", daemon=True)
         self._closed: asyncio.Future[None] = loop.create_future()
+        self.failed: asyncio.Future[None] = loop.create_future()
 
     def start(self) -> None:
         """Begin to deliver events."""
@@ -53,7 +57,10 @@ class CompletionQueue:
         self._turn.release()
 
     async def close(self) -> None:
-        """Deliver the remaining events, and end the thread; no operation may begin after it."""
+        """Deliver the remaining events, and end the thread.
+
+        No operation may begin any more: gRPC's core would abort the process.
+        """
         self.core.shutdown()
         await self._closed
         self._turn.release()
@@ -63,11 +70,15 @@ class CompletionQueue:
         """Wait for one event whenever the loop has taken all that there were."""
         while True:
             self._turn.acquire()
-            if self._closed.done():
+            if self._closed.done() or self.failed.done():
                 return
-            event = self.core.poll()
+            step: Callable[[Any], None] = self._begin
             try:
-                self._loop.call_soon_threadsafe(self._begin, event)
+                event = self.core.poll()
+            except Exception as error:  # noqa: BLE001 - the loop's thread reports it
+                step, event = self._fail, error
+            try:
+                self._loop.call_soon_threadsafe(step, event)
             except RuntimeError:  # the loop was closed before the server
                 return
             del event  # it would be kept, with its message, for as long as the next wait takes
@@ -80,7 +91,11 @@ class CompletionQueue:
     def _take(self) -> None:
         """Deliver what is complete; come again after the loop's other work, or let it sleep."""
         for count in range(_MOST_AT_ONCE):
-            event = self.core.poll(_PAST)
+            try:
+                event = self.core.poll(_PAST)
+            except Exception as error:  # noqa: BLE001 - it is reported
+                self._fail(error)
+                return
             if event.completion_type == binding.QUEUE_TIMEOUT:
                 if count == 0:
                     self._turn.release()
@@ -93,10 +108,17 @@ class CompletionQueue:
     def _deliver(self, event: Any) -> bool:  # noqa: ANN401
         """Hand the event to its tag; return whether more can come."""
         if event.completion_type == binding.QUEUE_SHUTDOWN:
-            self._closed.set_result(None)
+            if not self._closed.done():  # the loop may end before the server, and cancel it
+                self._closed.set_result(None)
             return False
         try:
             event.tag(event)
         except Exception:
             log.exception("an event of gRPC could not be handled")
         return True
+
+    def _fail(self, error: Exception) -> None:
+        """Report the error: without events no call is answered, and no health check either."""
+        log.critical("no event of gRPC can be taken any more", exc_info=error)
+        self.failed.set_exception(error)
+        self._turn.release()

@@ -21,6 +21,8 @@ log = logging.getLogger("sidecar.grpc")
 
 _ACCEPTING = 64
 """Calls that the core may accept before the loop has its turn."""
+_END_SECONDS = 5.0
+"""How long cancelled calls may take to end before the server stops without them."""
 
 
 class _Details(NamedTuple):
@@ -45,9 +47,11 @@ class CoreServer:
         self._generic: list[grpc.GenericRpcHandler[Any, Any]] = []
         self._methods: dict[bytes, grpc.RpcMethodHandler[Any, Any]] = {}
         self._calls: set[Call] = set()
-        self._started = self._accepting = False
+        self._started = self._accepting = self._ending = False
         self._stopped: asyncio.Future[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._emptied: asyncio.Future[None] | None = None
+        self._terminated: asyncio.Future[None] = self._loop.create_future()
 
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
@@ -81,7 +85,7 @@ class CoreServer:
 
     async def stop(self, grace: float | None) -> None:
         """Close the port, and cancel what has not ended after ``grace`` seconds; ``None``: now."""
-        if not self._started:
+        if not self._started or self._queue.failed.done():
             return
         if self._stopped is None:
             self._stopped = self._loop.create_future()
@@ -91,23 +95,57 @@ class CoreServer:
             await asyncio.wait((self._stopped,), timeout=grace)
         if not self._stopped.done():
             self._core.cancel_all_calls()
-            await self._stopped
         if self._closing is None:  # another stop, without patience, may have come here first
-            self._closing = self._loop.create_task(self._close())
+            self._closing = self._loop.create_task(self._close(self._stopped))
         await asyncio.shield(self._closing)
 
-    async def _close(self) -> None:
-        """End what no longer has a call, and the thread."""
-        for call in tuple(self._calls):  # their calls have ended
+    async def wait_for_termination(self) -> None:
+        """Wait until the server has stopped.
+
+        Raises:
+            Exception: It can answer no call any more; the cause.
+        """
+        ends = (self._terminated, self._queue.failed)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self._queue.failed.done():
+            self._queue.failed.result()
+
+    async def _close(self, stopped: asyncio.Future[None]) -> None:
+        """End every call, then the queue and its thread."""
+        try:
+            await self._end_all(stopped)
+        finally:
+            self._terminated.set_result(None)
+
+    async def _end_all(self, stopped: asyncio.Future[None]) -> None:
+        """End every call before the queue: each begins one more operation, for its status.
+
+        The core reports that it has stopped before the last events of its calls come.
+        """
+        ends = (stopped, self._queue.failed)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self._queue.failed.done():
+            return
+        self._ending = True
+        for call in tuple(self._calls):
             call.cancel()
-        if tasks := [call.task for call in self._calls if call.task is not None]:
-            await asyncio.wait(tasks)
+        if self._calls:
+            self._emptied = self._loop.create_future()
+            await asyncio.wait((self._emptied,), timeout=_END_SECONDS)
+        if self._calls:  # a method goes on after its cancellation: its operations need the queue
+            log.error("%d calls of gRPC did not end when they were cancelled", len(self._calls))
+            return
         await self._queue.close()
         self._core.destroy()
 
     def _on_stopped(self, _: Any) -> None:  # noqa: ANN401
         if self._stopped is not None:
             self._stopped.set_result(None)
+
+    def _on_end(self, call: Call) -> None:
+        self._calls.discard(call)
+        if self._emptied is not None and not self._calls and not self._emptied.done():
+            self._emptied.set_result(None)
 
     def _accept(self) -> None:
         """Let the core accept one more call."""
@@ -116,15 +154,15 @@ class CoreServer:
     def _on_call(self, event: Any) -> None:  # noqa: ANN401
         if self._accepting:
             self._accept()
-        if not event.success:  # the server stops
+        if self._ending or not event.success:  # the core cancels a call that is not kept
             return
         handler = self._handler(event)
         if handler is None:
-            Call(event, _NO_METHOD, self._loop, _nothing).refuse(
-                grpc.StatusCode.UNIMPLEMENTED, "the server has no such method"
-            )
+            call = Call(event, _NO_METHOD, self._loop, self._on_end)
+            self._calls.add(call)
+            call.refuse(grpc.StatusCode.UNIMPLEMENTED, "the server has no such method")
             return
-        call = Call(event, handler, self._loop, self._calls.discard)
+        call = Call(event, handler, self._loop, self._on_end)
         self._calls.add(call)
         call.start()
 
@@ -143,8 +181,5 @@ class CoreServer:
         return None
 
 
-def _nothing(_: Call) -> None:
-    """Take the end of a call that had no implementation."""
-
-
-_NO_METHOD: Any = grpc.unary_unary_rpc_method_handler(_nothing)
+_NO_METHOD: Any = None
+"""A call that is refused needs no implementation."""

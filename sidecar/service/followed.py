@@ -193,16 +193,6 @@ async def alive(slot: Slot) -> AsyncIterator[None]:
         await asyncio.gather(beats, return_exceptions=True)
 
 
-async def until(stopped: asyncio.Event, seconds: float) -> bool:
-    """Wait that long, or until ``stopped``; return whether it is set."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
 def no_trust(unknown_keys: UnknownKeys) -> Callable[[], TrustReading]:
     """Return a reader's part of the trust status: its key misses alone."""
 

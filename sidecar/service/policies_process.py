@@ -16,10 +16,10 @@ from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
 from sidecar.opa.live_engine import Engine
 from sidecar.service.engine import Policies, start_policies
-from sidecar.service.followed import PoliciesRecord, alive, no_trust, until
+from sidecar.service.followed import PoliciesRecord, alive, no_trust
 from sidecar.service.scoreboard import Role
 from sidecar.service.setup import BEAT_SECONDS, LINGER_SECONDS, Setup
-from sidecar.service.startup import make_metrics, stop_signals
+from sidecar.service.startup import make_metrics, stop_signals, until
 from sidecar.service.status import GateStatus
 
 _METRICS_SECONDS = 5.0

@@ -50,6 +50,8 @@ from sidecar.service.startup import (
     started_clock,
     starting,
     stop_signals,
+    until,
+    watch_server,
 )
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog
@@ -100,20 +102,25 @@ def serve(path: Path, workers: int | None, report: Callable[[StartError], None])
         config, trust = load()
         if config.workers == 1:
             gc.freeze()  # scanning every module for garbage would stall calls for 0.1 s
-            uvloop.run(_run(config, trust))
-            return 0
+            return uvloop.run(_run(config, trust))
     # Imported here: a gate of one process needs none of it.
     from sidecar.service.supervisor import Supervisor  # noqa: PLC0415
 
     return Supervisor(load, report).run()
 
 
-async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
+async def _run(config: SidecarConfig, trust: TrustConfig) -> int:
+    """Run the gate until a signal, or until its server fails; return the exit status."""
     allow_connections()
     stopped, hurry = stop_signals()
-    async with running(config, trust, hurry):
-        await stopped.wait()
-        log.info("stopping; what is in flight may take %d s", config.stop_seconds)
+    async with running(config, trust, hurry) as gate:
+        while not gate.server_failed and not await until(stopped, _WATCH_SECONDS):
+            pass
+        if gate.server_failed:
+            hurry.set()  # nothing in flight is answered any more
+        else:
+            log.info("stopping; what is in flight may take %d s", config.stop_seconds)
+    return int(gate.server_failed)
 
 
 @contextlib.asynccontextmanager
@@ -164,6 +171,8 @@ async def running(
         parts.gate_status.listen = bound(config.listen, port)
         stack.callback(keep_time, parts.state_dir, parts.clock, parts.holder)
         stack.push_async_callback(_drain, parts, server, hurry or asyncio.Event())
+        failing = asyncio.create_task(watch_server(server, parts.gate_status), name="server")
+        stack.push_async_callback(cancel, failing)
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(cancel, watcher)
         keeper = asyncio.create_task(_keep(parts, server), name="clock")

@@ -36,6 +36,7 @@ from sidecar.service.clock_floor import LatestTimeError
 from sidecar.service.config import ConfigError, SidecarConfig
 from sidecar.service.port_sockets import PortSockets
 from sidecar.service.registry import processor
+from sidecar.service.status import GateStatus
 from sidecar.trust.config import TrustConfigError
 
 log = logging.getLogger("sidecar.service")
@@ -207,6 +208,25 @@ def bound(address: str, port: int) -> str:
         return address
     split_address(address)
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+async def until(stopped: asyncio.Event, seconds: float) -> bool:
+    """Wait that long, or until ``stopped``; return whether it is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopped.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def watch_server(server: GateServer, status: GateStatus) -> None:
+    """State it where the server fails, so that the process ends rather than answer nothing."""
+    try:
+        await server.wait_for_termination()
+    except Exception:  # noqa: BLE001 - the server has logged it
+        log.critical("the gRPC server failed; this process ends")
+        status.server_failed = True
 
 
 async def cancel(work: asyncio.Task[None]) -> None:

@@ -24,7 +24,7 @@ from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
 from sidecar.opa.client import QUERIES
 from sidecar.service.draining import drain
-from sidecar.service.followed import FollowedPolicies, FollowedSnapshots, no_trust, until
+from sidecar.service.followed import FollowedPolicies, FollowedSnapshots, no_trust
 from sidecar.service.registry import start_objects
 from sidecar.service.setup import BEAT_SECONDS, Setup
 from sidecar.service.startup import (
@@ -38,6 +38,8 @@ from sidecar.service.startup import (
     started_clock,
     starting,
     stop_signals,
+    until,
+    watch_server,
 )
 from sidecar.service.status import GateStatus
 from sidecar.trust.followed_store import FollowedStore
@@ -54,6 +56,7 @@ async def run(setup: Setup) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
+        RuntimeError: The server failed; it can answer no call any more.
         StartError: An address or a file cannot be used.
         LatestTimeError: The latest time cannot be read.
         RegistryError: The registry of stored objects cannot be used.
@@ -68,9 +71,13 @@ async def run(setup: Setup) -> None:
             await worker.server.start(setup.config.listen)
         worker.listening = True
         bodies = asyncio.create_task(worker.bodies.start(), name="bodies")
+        failing = asyncio.create_task(watch_server(worker.server, worker.status), name="server")
         while not stopped.is_set():
             await worker.look()
+            if worker.status.server_failed:
+                raise RuntimeError("the gRPC server failed")
             await until(stopped, BEAT_SECONDS if worker.status.ready else _UNREADY_SECONDS)
+        failing.cancel()
         worker.status.stopping = True
         await worker.look()
         log.info("stopping; what is in flight may take %d s", setup.config.stop_seconds)

@@ -19,7 +19,7 @@ from sidecar.gate.clock import Clock
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
-from sidecar.service.followed import PoliciesRecord, alive, until
+from sidecar.service.followed import PoliciesRecord, alive
 from sidecar.service.http import Endpoint
 from sidecar.service.process_status import Processes
 from sidecar.service.registry import start_sweeping
@@ -34,6 +34,7 @@ from sidecar.service.startup import (
     read_clock,
     started_clock,
     stop_signals,
+    until,
 )
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog

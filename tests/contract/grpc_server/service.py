@@ -110,6 +110,7 @@ class Served:
     service: Service
     server: Any
     channel: grpc.aio.Channel
+    port: int
 
     def unary(self, request: bytes, method: str = "Unary", **options: Any) -> Any:
         return self.channel.unary_unary(f"/{SERVICE}/{method}", None, None)(request, **options)
@@ -131,7 +132,7 @@ async def served(kind: str) -> AsyncIterator[Served]:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            yield Served(service, server, channel)
+            yield Served(service, server, channel, port)
         finally:
             await server.stop(None)
 

@@ -79,33 +79,6 @@ def test_nothing_of_a_call_waits_for_the_garbage_collector(
         gc.enable()
 
 
-def test_a_call_that_is_cancelled_before_it_is_entered_is_not_kept() -> None:
-    async def story() -> tuple[list[Call], bool]:
-        loop, ended = asyncio.get_running_loop(), list[Call]()
-        handler = grpc.unary_unary_rpc_method_handler(_never)
-        one = Call(_Event(), handler, loop, ended.append)
-        one._run(b"")
-        task = one.task
-        assert task is not None
-        one.cancel()
-        await asyncio.wait([task])
-        return ended, ended == [one]
-
-    ended, once = asyncio.run(story())
-    assert once, ended
-
-
-class _Event:
-    """The part of the core's event that is read where nothing is sent."""
-
-    call = call_details = None
-    invocation_metadata = ()
-
-
-async def _never(_: Any, __: Any) -> bytes:
-    raise AssertionError("it must not be entered")
-
-
 def test_an_event_that_cannot_be_handled_ends_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
