@@ -60,7 +60,11 @@ def environments(inquiry: Inquiry) -> tuple[tuple[Evidence[Environment], ...], F
     if credential.expires <= now:
         return (), Finding(1, name, Reason.CREDENTIAL_EXPIRED, "the credential has expired")
     if not _vouched(inquiry):
-        detail = f"{credential.authority} is not granted trust domain {credential.trust_domain}"
+        domain = credential.trust_domain
+        detail = (
+            f"{credential.authority} has no grant with trust domain {domain} whose environments"
+            " include it"
+        )
         return (), Finding(1, name, Reason.CREDENTIAL_INVALID, detail)
     known = state.environments.get(name, ())
     counting = {item.digest: declarers(inquiry, item) for item in known}

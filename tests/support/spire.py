@@ -44,7 +44,7 @@ plugins {{
   DataStore "sql" {{
     plugin_data {{ database_type = "sqlite3", connection_string = "{folder}/store.sqlite3" }}
   }}
-  KeyManager "memory" {{ plugin_data {{}} }}
+  KeyManager "disk" {{ plugin_data {{ keys_path = "{folder}/keys.json" }} }}
   NodeAttestor "join_token" {{ plugin_data {{}} }}
 }}
 """
@@ -65,11 +65,34 @@ agent {{
   log_level = "WARN"
 }}
 plugins {{
-  KeyManager "memory" {{ plugin_data {{}} }}
+  KeyManager "disk" {{ plugin_data {{ directory = "{folder}" }} }}
   NodeAttestor "join_token" {{ plugin_data {{}} }}
   WorkloadAttestor "unix" {{ plugin_data {{}} }}
 }}
 """
+
+
+@dataclass(slots=True)
+class Program:
+    """A program of SPIRE, with its data in a folder: one that is started again goes on."""
+
+    folder: Path
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run it with the settings in ``NAME.conf``."""
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            command = [*self.command, "-config", str(self.folder / f"{self.name}.conf")]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.terminate()
+            process.wait(30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +103,20 @@ class Spire:
         folder: Its data; short, since a path of a socket has at most 107 characters.
         port: Of the server.
         endpoint: Port of its bundle endpoint.
+        domain: Its trust domain.
+        program: The server itself.
     """
 
     folder: Path
     port: int
     endpoint: int
+    domain: str
+    program: Program
+
+    def start(self) -> None:
+        """Start it, and return once it answers."""
+        self.program.start()
+        until(lambda: _listens(self.endpoint), True)
 
     @property
     def url(self) -> str:
@@ -103,6 +135,13 @@ class Spire:
     def bundle(self) -> bytes:
         """The trust domain's bundle."""
         return self.command("bundle", "show", "-format", "spiffe").encode()
+
+    def federate(self, other: Spire) -> None:
+        """Know the roots and keys of another server's trust domain, as a file would bring them."""
+        path = self.folder / f"{other.domain}.json"
+        path.write_bytes(other.bundle())
+        words = ("-id", f"spiffe://{other.domain}", "-format", "spiffe", "-path", str(path))
+        self.command("bundle", "set", *words)
 
     def jwt_svid(self, environment: str, audience: str) -> str:
         """A JWT-SVID."""
@@ -129,49 +168,87 @@ class Spire:
         return str(found["old"]["authority_id"])
 
 
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A running agent.
+
+    Attributes:
+        address: Of its Workload API.
+        program: The agent itself.
+    """
+
+    address: str
+    program: Program
+
+    def start(self) -> None:
+        """Start it, and return once it gives out SVIDs."""
+        self.program.start()
+        path = self.address.removeprefix("unix://")
+        fetch = [str(AGENT), "api", "fetch", "x509", "-socketPath", path, "-silent"]
+        # The agent learns of its entries a few seconds after it started.
+        until(lambda: subprocess.run(fetch, capture_output=True, check=False).returncode, 0)
+
+
 @contextmanager
-def spire(profile: str, lifetime: int | None = None) -> Iterator[Spire]:
+def spire(profile: str, lifetime: int | None = None, domain: str = DOMAIN) -> Iterator[Spire]:
     """Run a server.
 
     Args:
         profile: Of its bundle endpoint, with its block of settings.
         lifetime: Seconds that its authorities live; the server rotates them by itself, half a
             lifetime after each began. A day where nothing is given.
+        domain: Its trust domain.
     """
     assert SERVER is not None
     with tempfile.TemporaryDirectory(prefix="spire-") as name:
-        running = Spire(Path(name), _free_port(), _free_port())
+        program = Program(Path(name), "server", [SERVER, "run"])
+        running = Spire(Path(name), _free_port(), _free_port(), domain, program)
         settings = _SERVER.format(
             folder=name,
             port=running.port,
             endpoint=running.endpoint,
-            domain=DOMAIN,
+            domain=domain,
             profile=profile,
             lifetimes=""
             if lifetime is None
             else _LIFETIMES.format(seconds=lifetime, svids=lifetime // 3),
         )
-        with _process(running.folder, "server", [SERVER, "run"], settings):
-            until(lambda: _listens(running.endpoint), True)
+        with _running(program, settings):
+            running.start()
             yield running
 
 
 @contextmanager
 def workload_api(server: Spire, *identities: str) -> Iterator[str]:
     """Run an agent that gives this machine's processes SVIDs of these ids; its Workload API."""
+    with agent(server, *identities) as running:
+        yield running.address
+
+
+@contextmanager
+def agent(server: Spire, *identities: str, federates_with: str = "") -> Iterator[Agent]:
+    """Run an agent that gives this machine's processes SVIDs of these ids.
+
+    Args:
+        server: Its server.
+        identities: SPIFFE IDs.
+        federates_with: A trust domain whose roots come with each SVID.
+    """
     assert AGENT is not None
-    parent = f"spiffe://{DOMAIN}/agent"
+    parent = f"spiffe://{server.domain}/agent"
     token = server.command("token", "generate", "-spiffeID", parent).split()[1]
+    federated = ("-federatesWith", f"spiffe://{federates_with}") if federates_with else ()
     for identity in identities:
         entry = ("-parentID", parent, "-spiffeID", identity, "-selector", f"unix:uid:{os.getuid()}")
-        server.command("entry", "create", *entry)
-    settings = _AGENT.format(folder=server.folder, port=server.port, domain=DOMAIN, token=token)
-    path = server.folder / "agent.sock"
-    fetch = [AGENT, "api", "fetch", "x509", "-socketPath", str(path), "-silent"]
-    with _process(server.folder, "agent", [AGENT, "run"], settings):
-        # The agent learns of its entries a few seconds after it started.
-        until(lambda: subprocess.run(fetch, capture_output=True, check=False).returncode, 0)
-        yield f"unix://{path}"
+        server.command("entry", "create", *entry, *federated)
+    settings = _AGENT.format(
+        folder=server.folder, port=server.port, domain=server.domain, token=token
+    )
+    program = Program(server.folder, "agent", [AGENT, "run"])
+    running = Agent(f"unix://{server.folder / 'agent.sock'}", program)
+    with _running(program, settings):
+        running.start()
+        yield running
 
 
 def jwt_svid(address: str, identity: str, audience: str) -> str:
@@ -215,16 +292,14 @@ def _fetch(address: str, kind: str, *asked: str) -> str:
 
 
 @contextmanager
-def _process(folder: Path, name: str, command: list[str], settings: str) -> Iterator[None]:
-    config = folder / f"{name}.conf"
+def _running(program: Program, settings: str) -> Iterator[None]:
+    """Write a program's settings, and end it in the end."""
+    config = program.folder / f"{program.name}.conf"
     config.write_text(settings, encoding="utf-8")
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([*command, "-config", str(config)], stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
+    try:
+        yield
+    finally:
+        program.stop()
 
 
 def _free_port() -> int:

@@ -66,7 +66,7 @@ ENVIRONMENT_AND_MANIFEST: list[Case] = [
         lambda w: w.grants.update(customer=(grant("customer"),)),
         Reason.CREDENTIAL_INVALID,
         1,
-        "customer is not granted trust domain acme.example",
+        "customer has no grant with trust domain acme.example whose environments include it",
     ),
     (
         "no manifest",
