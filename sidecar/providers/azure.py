@@ -1,13 +1,14 @@
 """Describes Azure OpenAI, where every name of a model is that of a deployment.
 
-Two forms: the deployment in the path, with a dated ``api-version`` in the query, and
-``/openai/v1`` with the deployment in the body as ``model``. A deployment can be pointed at another
-model without a change of its name, so a deployment binding states which model it runs.
+Three forms: the deployment in the path, with a dated ``api-version`` in the query; ``/openai/v1``
+with the deployment in the body as ``model``; and so ``/anthropic``. A deployment can be pointed at
+another model without a change of its name, so a deployment binding states which model it runs.
 """
 
 from __future__ import annotations
 
 from sidecar.providers import error_shapes, openai
+from sidecar.providers.anthropic_messages import messages
 from sidecar.providers.json_paths import Role
 from sidecar.providers.openai_media import AUDIO, IMAGES
 from sidecar.providers.openai_objects import BATCHES, FILES, INPUTS
@@ -59,13 +60,16 @@ _DATED = (
     ),
 )
 
+_CLAUDE = prefixed("/anthropic", messages({}))
+"""Anthropic's API before deployments of its models, with the deployment as ``model``."""
+
 _LINES = (("/v1/", "/openai/v1/"), ("/", "/openai/v1/"))
 """Lines of batch files leave the resource's prefix out, older ones the version as well."""
 
 PROVIDER = Provider(
     "azure",
     "Azure OpenAI",
-    (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)),
+    (*_DATED, *prefixed("/openai/v1", _V1, _VERSION), *_CLAUDE),
     hosts=(
         "*.openai.azure.com",
         "*.openai.azure.us",

@@ -24,6 +24,9 @@ def test_every_model_of_azure_is_a_deployment() -> None:
     assert post("azure", CHAT_AT + version, {"messages": []}) == expected
     assert post("azure", CHAT_AT + version, {"model": "support"}) == expected
     assert post("azure", "/openai/v1/chat/completions", {"model": "support"}) == expected
+    claude = {"model": "support", "max_tokens": 8, "messages": []}
+    asked = post("azure", "/anthropic/v1/messages?beta=true", claude)
+    assert asked == replace(expected, operation="messages")
 
 
 @pytest.mark.parametrize(
