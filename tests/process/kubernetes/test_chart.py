@@ -64,6 +64,7 @@ def test_the_chart_finds_in_each_reference_what_it_replaces() -> None:
     } == {
         "envoy": ROOT / "envoy",
         "alerts.yml": ROOT / "deploy" / "alerts.yml",
+        "dashboard.json": ROOT / "deploy" / "dashboard.json",
     }
 
 
@@ -100,6 +101,7 @@ def test_every_object_has_only_fields_that_kubernetes_knows() -> None:
     program = built(HERE / "objects", "kubernetes_objects", pytest.skip)
     many = rendered(
         "monitoring.enabled=true",
+        "monitoring.dashboard.enabled=true",
         "trust.configMapName=",
         "trust.files.trust\\.yaml=version: 1",
         "trust.secretName=shown-to-sources",
@@ -116,6 +118,7 @@ def test_every_object_has_only_fields_that_kubernetes_knows() -> None:
     name = "models-admissibility-gateway"
     assert sorted(done.stdout.splitlines()) == [
         f"ok ConfigMap {name}",
+        f"ok ConfigMap {name}-dashboard",
         f"ok ConfigMap {name}-trust",
         f"ok NetworkPolicy {name}",
         f"ok Pod {name}-canary",
@@ -281,3 +284,12 @@ def test_the_gate_s_configuration_is_valid_and_an_operator_s_settings_win(tmp_pa
     )
     _, standalone = (ROOT / "Dockerfile").read_text().split("\nFROM gate AS standalone\n")
     assert f"COPY --from=build /out/bundle.tar.gz /out/verification.pem {held}/" in standalone
+
+
+@pytest.mark.kubernetes
+def test_the_dashboard_is_word_for_word_and_only_where_it_is_asked_for() -> None:
+    found = rendered("monitoring.dashboard.enabled=true").named("ConfigMap", "-dashboard")
+    text = (ROOT / "deploy" / "dashboard.json").read_text()
+    assert found["data"] == {"admissibility.json": text.rstrip("\n")}
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert "-dashboard" not in rendered().text
