@@ -67,7 +67,7 @@ async def run(setup: Setup) -> None:
         page = EpochPage(trust.state_dir)
         lock = WriterLock(trust.state_dir)
         if not lock.acquire():
-            log.info("another process writes %s; its place is taken when it ends", trust.state_dir)
+            log.info("another process writes %s; this one takes over when it ends", trust.state_dir)
         while not lock.acquire():
             setup.slot.beat(ready=False)
             if await until(stopped, _STANDBY_SECONDS):

@@ -254,7 +254,7 @@ class DurableState:
 
     def _borrowed(self, meta: Meta | None, memory: Memory) -> VerifiedState:
         """Begin with what another process wrote, without writing."""
-        _LOG.info("another process writes %s; its place is taken when it ends", self._state_dir)
+        _LOG.info("another process writes %s; this one takes over when it ends", self._state_dir)
         if meta is not None and self._is_foreign(meta) and self._lacks(meta):
             raise self._needed(f"another process writes {self._state_dir} in format {meta.format}")
         if meta is None or self._is_foreign(meta) or meta.operator != self._digest:

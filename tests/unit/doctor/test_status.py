@@ -16,7 +16,7 @@ from sidecar.doctor.installation import find_installation
 from tests.support.simulator.constants import NOW
 
 PUBLISH = "Have the authority publish again (admit authority publish)."
-UNHEARD = "was not heard since the gate started, its keys changed, or it could not be kept"
+UNHEARD = "was not read since the gate started, its keys changed, or its newest set could not be kept"
 
 
 def status(**changes: Any) -> dict[str, Any]:
