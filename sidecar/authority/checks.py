@@ -1,8 +1,7 @@
 """Compare what is about to be signed with what the manifest, policies and operator know.
 
-Pure. A help for the signer and no security boundary: a statement about an unknown name permits
-nothing more, it only permits nothing, and nobody would notice. Whatever is found can be signed all
-the same.
+Pure. A help for the signer, not a security boundary: a statement about an unknown name permits
+nothing, silently. Every finding can be overridden.
 """
 
 from __future__ import annotations

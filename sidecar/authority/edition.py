@@ -1,13 +1,13 @@
 """The next edition of an authority's TUF repository, signed in memory.
 
-Theory of operation. ``next_edition`` is given what should hold (which key serves which role, which
-documents, which periods) and compares it with what is published. It signs anew only what has to
-be: root for other keys, targets for other documents or another delegation, the delegated role for
-other trust domains, snapshot for other targets, timestamp always; and whatever would soon expire.
-So a heartbeat needs nothing but the online key, and a rotation is an edition with another key. The
-writes come in the order in which they must reach the disk: documents, delegated role, targets,
-snapshot, root, and the timestamp last, since only the timestamp makes readers look for the others
-(TUF specification §6.2, consistent snapshots).
+Theory of operation. ``next_edition`` compares the wanted content (the key of each role, documents,
+periods) with what is published. It signs only metadata that must change: root for other keys,
+targets for other documents or another delegation, the delegated role for other trust domains,
+snapshot for other targets, timestamp always; and whatever would soon expire. So a heartbeat needs
+nothing but the online key, and a rotation is an edition with another key. The writes come in the
+order in which they must reach the disk: documents, delegated role, targets, snapshot, root, and the
+timestamp last, since only the timestamp makes readers look for the others (TUF specification §6.2,
+consistent snapshots).
 """
 
 from __future__ import annotations

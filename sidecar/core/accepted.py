@@ -1,8 +1,8 @@
 """Attribute verified files to the authorities whose keys signed them, and index the evidence.
 
 One payload in several envelopes is one piece of evidence with all their signers. Which keys count
-is looked up in the authorities' documents, so a change of these attributes anew what the keys
-concerned signed, and nothing else.
+is looked up in the authorities' documents, so a changed document re-attributes what its changed
+keys signed, and nothing else.
 """
 
 from __future__ import annotations

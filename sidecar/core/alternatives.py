@@ -1,7 +1,7 @@
 """Steps 2 and 3: collect what each name of a call can be resolved to.
 
 A deployment has a binding of each provider, a model may have several manifests: each is an
-alternative, newest first. Which of them the call is admitted by is for ``assess`` to find out.
+alternative, newest first. ``assess`` finds the ones by which the call is admitted.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Steps 6 and 7: apply withdrawals to the lineage, and require trust metadata to be fresh.
 
 Withdrawals of every objector count against every node of the lineage, and those of the authorities
-that signed the environment's declaration or vouch for its credential. Of anybody else that signed
-what is relied on, the withdrawals of its own statements and keys count. What can be chosen is
-chosen among what is usable: not withdrawn, and by an authority that is fresh. So one good signature
-is enough, and losing a file that is not good changes nothing.
+that signed the environment's declaration or vouch for its credential. Any other signer that is
+relied on can withdraw its own statements and keys. Signers are chosen among usable signatures: not
+withdrawn, and by an authority that is fresh. So one usable signature is enough, and losing a file
+that is not usable changes nothing.
 """
 
 from __future__ import annotations

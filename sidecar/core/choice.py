@@ -1,7 +1,7 @@
 """Steps 4 and 5 for one model: choose evaluators and approvers together.
 
-First among what is usable; where that leaves no choice, also among what is stale; then among
-everything that is signed and in window. So step 6 names a withdrawal only where it is what refuses.
+Usable signatures are tried first; if they are not enough, stale ones as well; then everything that
+is signed and in window. So step 6 names a withdrawal only where the withdrawal is what refuses.
 
 What is chosen decides until when the model is admitted; policies are asked about everything that
 counts beside it. That can be shown at once except where an authority could fill either of two

@@ -1,9 +1,9 @@
 """Resolve a deployment to the model that signed evidence binds it to (step 2).
 
-A deployment can be pointed at another model under the same name, by anyone that runs the account.
-What it runs is the provider's to know, so only a provider's binding (or that of a provider of
-record) counts, and only for the models it is granted. It binds one manifest, or one base model, for
-one window; a provider's newest binding replaces its older ones.
+A deployment can be pointed at another model under the same name, by anyone who manages the account.
+Only the provider knows what it runs, so only a provider's binding (or that of a provider of record)
+counts, and only for the models it is granted. It binds one manifest, or one base model, for one
+window; a provider's newest binding replaces its older ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""DSSE: an envelope is bytes until a key has spoken for exactly those bytes.
+"""Split DSSE envelopes, and verify which keys signed exactly their payload's bytes.
 
-``parse`` only splits the envelope; ``verified_by`` says which keys signed its payload. Nothing
-else here looks into the payload (DSSE v1.0.2, protocol.md).
+``parse`` only splits the envelope; ``verified_by`` returns the keys that signed its payload. The
+payload is not parsed here (DSSE v1.0.2, protocol.md).
 """
 
 from __future__ import annotations

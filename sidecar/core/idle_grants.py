@@ -1,8 +1,7 @@
 """Find grants that hold in no declared environment, and sandboxes that hold in too many.
 
-A misspelt name is the usual reason of the first. Whoever is granted a role that is required would
-be missed at the first call. An authority that can only object would not: its withdrawals count
-nowhere, and nothing shows it.
+The usual cause of the former is a misspelt name. If the role is required, the first call fails and
+shows it. If the authority can only object, nothing would show that its withdrawals count nowhere.
 """
 
 from __future__ import annotations

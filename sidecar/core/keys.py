@@ -1,6 +1,6 @@
 """Public keys, named by the SHA-256 of their SubjectPublicKeyInfo.
 
-A key id is whatever its owner says; a fingerprint is the key. Everything that counts keys counts
+A key id is chosen freely; a fingerprint identifies the key. Everything that counts keys counts
 fingerprints (CVE class: one key under two ids counted twice).
 """
 

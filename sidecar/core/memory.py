@@ -1,9 +1,9 @@
-"""Remember what losing a file must not undo.
+"""Define what is remembered so that losing a file undoes nothing.
 
-Evidence only adds agreement, so losing a file may only deny. What evidence shows that works
-against agreement is therefore remembered once it was seen, such as that a manifest took over from
-the one it supersedes, or that an environment was declared for a jurisdiction. ``trust_state.build``
-adds to the memory; the control path persists it and hands it to the next build.
+Evidence only adds agreement, so losing a file may only deny. Facts in evidence that work against
+agreement are therefore remembered once seen, such as that a manifest took over from the one it
+supersedes, or that an environment was declared for a jurisdiction. ``trust_state.build`` adds to
+the memory; the control path persists it and hands it to the next build.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """Patterns for names: exact text, ``*`` within a path segment, ``**`` across segments.
 
 ``spiffe://acme.example/env/*`` covers ``…/env/prod`` and not ``…/env/prod/eu``;
-``spiffe://acme.example/**`` covers both. There is no other magic, so a pattern means the same to
-everyone who reads it.
+``spiffe://acme.example/**`` covers both. There is no other syntax.
 
-Patterns come from evidence and withdrawals of any authority, so they are no regular expressions,
-whose backtracking a pattern of ten wildcards makes last for ever (CWE-1333). What lies between two
-``**`` is placed as far to the left as it can be, which leaves the most room for the rest; what
-follows the last one is placed from the right.
+Patterns come from evidence and withdrawals of any authority, so they are not compiled to regular
+expressions, where ten wildcards could backtrack without end (CWE-1333). Each text between two
+``**`` is matched at its leftmost position, which leaves the most room for the rest; the text behind
+the last one is matched from the right.
 """
 
 from __future__ import annotations

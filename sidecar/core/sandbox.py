@@ -5,9 +5,10 @@ else is: the credential, the manifest and its producer, withdrawals and freshnes
 environment a sandbox is the operator's grant to an evaluator (``Grant.sandbox``), which no evidence
 can widen, together with the purpose ``evaluation`` in its signed declaration.
 
-A no counts from further away than elsewhere: in the sandbox everybody who is granted anything for
-the model, wherever, is an objector. A published failure denies too, except where the evaluator is
-one of those that published one: it alone can take it back (law 1), and must be able to look again.
+Withdrawals count from a wider scope than elsewhere: in the sandbox every authority with any grant
+for the model, in whatever environment, is an objector. A published failure denies too, except where
+the evaluator is one of those that published one: it alone can take it back (law 1), and must be
+able to look again.
 """
 
 from __future__ import annotations

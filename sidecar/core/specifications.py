@@ -1,9 +1,9 @@
 """Step 3, where a model is tuned: check the specification that was signed beforehand.
 
 A tuning job names the specification by its digest: which models may be tuned under it, where the
-result may run, and which suites it must pass first. The manifest of what came out of the job names
-it too, and may then say nothing else. So what was declared before the evaluation cannot be fitted
-to its outcome, and withdrawing a specification ends every model that was tuned under it.
+result may run, and which suites it must pass first. The manifest of the resulting model names it
+too, and must declare the same. So what was declared before the evaluation cannot be fitted to its
+outcome, and withdrawing a specification ends every model that was tuned under it.
 
 A customer signs it, and only for environments that are all its own: the specification of one
 customer must not open another's. A later one may *extend* it, so that a model can gain an

@@ -1,9 +1,9 @@
-"""JSON as one value only: what two honest parsers could read differently is refused.
+"""Parse strict JSON: refuse any text that two parsers could read differently.
 
-``json`` from the standard library takes NaN, byte-order marks, UTF-16, lone surrogates and the
-last of several duplicate keys; other parsers take the first duplicate, or match keys without
-regard to case. Evidence and request bodies are read by several parsers in turn, so everything on
-which they could disagree is an error here (RFC 8259 §4, RFC 7493 I-JSON §2).
+``json`` from the standard library takes NaN, byte-order marks, UTF-16, lone surrogates and the last
+of several duplicate keys; other parsers take the first duplicate, or match keys without regard to
+case. Evidence and request bodies are read by several parsers in turn, so everything on which they
+could disagree is an error here (RFC 8259 §4, RFC 7493 I-JSON §2).
 
 Reading is bounded in time as well. One long string costs next to nothing; what costs is structure,
 so that is counted before anything is built, and no key is normalised that is longer than any we

@@ -1,9 +1,9 @@
 """Keep the tables of the trust state, so that a step writes only what it changes.
 
-``Drafts`` collects the changes of one step over the tables as they were. What holds the tables
-decides how changes are kept: ``Tables.with_changes`` makes persistent maps that share everything
-else with the maps before (``immutables``: hash array mapped tries), so that a reader of an older
-epoch keeps a whole state; the control path writes the same changes to disk.
+``Drafts`` collects the changes of one step over the tables as they were. The implementation of the
+tables decides how changes are kept: ``Tables.with_changes`` makes persistent maps that share
+everything else with the maps before (``immutables``: hash array mapped tries), so that a reader of
+an older epoch keeps a whole state; the control path writes the same changes to disk.
 """
 
 from __future__ import annotations

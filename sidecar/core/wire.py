@@ -1,7 +1,7 @@
-"""How signed documents are read: strict JSON, then strict types, then frozen values.
+"""Read and write signed documents: strict JSON, then strict types, then frozen values.
 
-One set of dataclasses serves the wire and the inside: ``WIRE`` makes pydantic read and write them
-in camelCase, without coercion, ignoring unknown fields. A document that depends on a field older
+One set of dataclasses serves the wire and the code: ``WIRE`` makes pydantic read and write them in
+camelCase, without coercion, ignoring unknown fields. A document that depends on a field older
 readers do not know lists its name under ``critical``, and is refused by them. So is one with a twin
 of a field's name, which a parser that folds case would read as that field.
 """

@@ -2,8 +2,8 @@
 
 An application sends the same head again and again. Step 0 reads of it the method, the path, the
 names of all headers, the values of a few (``check_request.VALUES``), the peer and the route's
-context extensions, and its outcome depends on nothing else. So of a request that equals an earlier
-one in all of these only the body is parsed. What varies is read each time: the request id, and the
+context extensions, and its outcome depends on nothing else. So if a request equals an earlier one
+in all of these, only its body is parsed. What varies is read each time: the request id, and the
 body's length, which is compared with the body.
 """
 

@@ -2,12 +2,12 @@
 
 Theory of operation. A process that is killed removes nothing. So each folder is locked (``flock``
 on the folder itself) for as long as its process lives: the kernel releases the lock with the last
-process that holds it. Whoever makes a folder first removes those of the same place, user and prefix
-that nobody has locked. systemd-tmpfiles spares a locked folder too, so that a gate that runs for
+process that holds it. Making a folder first removes those of the same place, user and prefix that
+no process has locked. systemd-tmpfiles spares a locked folder too, so that a gate that runs for
 weeks keeps its bundle in ``/tmp``.
 
-No folder in the making is removed. Between its creation and its lock, another process may take the
-lock and remove it; so who has locked a folder looks whether it is still there, else makes another.
+A new folder is not lost to a race. Between its creation and its lock another process may lock and
+remove it, so a process that has locked its folder checks that it still exists, or makes another.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ A process that can write to the folder can remove registrations, and so cause de
 key it can neither add nor change one. A file's modification time is its expiry, by which ``sweep``
 finds expired files; validity is decided from the signed content alone.
 
-Where inputs that nobody registered pass, an expired registration still says whose an object is:
-without it, the object would pass for everybody. Such files are kept (``kept``).
+Where unregistered inputs pass, an expired registration still states an object's owner: without it,
+the object would pass for every environment. Such files are kept (``kept``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs the policy engine for every worker, in a process of its own.
 
 It starts the managed OPA, follows changes of the policies, and states on the scoreboard which
-engine is in force. It is apart from the process that follows the authorities so that neither takes
-the other along.
+engine is in force. It is separate from the process that follows the authorities, so that a failure
+of one does not stop the other.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 Theory of operation. A follower's thread reads the source at every change and at least once a
 second. The policies read have an identity; a new one is started as an engine beside the one in
-force, and then swapped in (``opa.live``). The event loop does all of that; the thread only reads
-and waits.
+force, and then swapped in (``opa.live_engine``). The event loop does all of that; the thread only
+reads and waits.
 
 The files of a folder change one by one: while one is replaced, its rules are missing, and the rest
-compiles. So nothing counts before it was read twice alike, ``SETTLED_SECONDS`` apart.
+compiles. So policies count only after two equal readings, ``SETTLED_SECONDS`` apart.
 
 Refused policies are tried again when they change, and after ``RETRY_SECONDS``: an OPA that did not
 start because the machine was busy is started later.

@@ -1,4 +1,4 @@
-"""Shared memory in which the processes of one gate state how they are.
+"""Shared memory in which the processes of one gate report their state.
 
 The supervisor makes it before it starts any process; each process has a slot of its own, to which
 only it writes. What is longer than a number is a *record*: it is written beside the one before and

@@ -4,8 +4,8 @@ Theory of operation. The supervisor does nothing else, so that nothing in it fai
 signals and for the time to look at the scoreboard. A process that ends is started again, at once
 first and then with growing pauses; one that is silent for ``HUNG_SECONDS`` is killed. SIGHUP
 restarts them one by one (``rolling``): each new process must do its work before the one that it
-replaces is asked to stop, so that somebody listens all the time. On SIGTERM the workers finish what
-is in flight, then the others end.
+replaces is asked to stop, so that the port always has a listener. On SIGTERM the workers finish
+what is in flight, then the others end.
 
 The supervisor keeps the port: bound, never listening, so that a worker can bind it again. The
 metrics address it listens at itself, so that a scrape waits while the writer is restarted.

@@ -1,8 +1,8 @@
 """Read the operator's ``trust.yaml`` and its pinned roots once, into frozen values.
 
-Everything that can be wrong is found here, before anything is served, and told as one line that
-names the file, the place and what to do. What is *not* checked is the outside world: a source that
-is absent or silent is no mistake of this file, it only lets things expire.
+Every mistake is found here, before anything is served, and reported as one line with the file, the
+place and the remedy. Sources are *not* checked: one that is absent or silent is not a mistake in
+this file, it only lets metadata expire.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Define the schema of ``trust.yaml``, and report a mistake in it in one line.
 
-Strict on purpose: an unknown key, a key given twice or an empty list is a mistake that would
-otherwise weaken something silently.
+Strict on purpose: an unknown key, a key given twice or an empty list would otherwise weaken a
+requirement silently.
 """
 
 from __future__ import annotations

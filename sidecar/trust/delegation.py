@@ -1,7 +1,7 @@
 """The delegated TUF role that signs ``trust-domains.json``; an online key may hold it.
 
-Only one role, by its name, may publish only this one document: whatever else an authority delegates
-is not read. A delegation that counts one key twice is refused like such a root.
+Only this role may publish only this document; other delegations of an authority are not read. A
+delegation that counts one key twice is refused, as a root that does.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Theory of operation. What a step remembers is appended to the journal and synced
 step is committed to the store. After a crash between the two, the journal has more than the store
 includes (``Meta.remembered``), and the rest is added at the start.
 
-A step that cannot be written is no reason to hold it back: a withdrawal may be in it. It is kept in
+A step that cannot be written is not held back, since it may contain a withdrawal. It is kept in
 memory over the tables of the last commit, and written with a later one.
 
 One process writes: the one that holds the lock. A gate that is started beside another one, to take

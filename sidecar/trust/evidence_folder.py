@@ -8,14 +8,14 @@ finds more new bytes than there is room for goes on where it was, once there is 
 
 An envelope is a ``*.json`` file; the plain statements and job records that ``admit bind`` may write
 beside one, for other tools to check against, are passed over, and so is the listing of a published
-folder. Links are followed as long as they
-stay below the folder: a mounted ConfigMap or Secret consists of links through ``..data``, which is
-switched whole; names that begin with two dots are reached through links only.
+folder. Links are followed as long as they stay below the folder: a mounted ConfigMap or Secret
+consists of links through ``..data``, which is switched whole; names that begin with two dots are
+reached through links only.
 
-Anybody may be able to put files here, so nothing that is found is an error: what cannot be read is
-reported and left out. What was *verified* before does not go with it: a folder or a file that
-cannot be read just now (``EMFILE``, ``EIO``) is not an empty one, and junk evicts nothing. Only a
-reading that finds the file gone takes it away.
+The folder may be writable by anyone, so no content of it is an error: what cannot be read is
+reported and left out. Evidence that was *verified* before stays: a folder or a file that cannot be
+read just now (``EMFILE``, ``EIO``) is not an empty one, and junk evicts nothing. Only a reading
+that finds the file gone removes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Verifies the evidence of all folders in a thread of its own, behind the documents.
 
-Theory of operation. Whoever reads a folder or refreshes an authority only hands over what there is
-(``put_files``, ``put_keys``) and returns at once; a repository's news never waits for a signature
-to be tried. The thread works on the folders in turn, one slice each, so a flooded folder does not
+Theory of operation. The followers of folders and authorities only hand over files and keys
+(``put_files``, ``put_keys``) and return at once; a repository's news never waits for a signature to
+be tried. The thread works on the folders in turn, one slice each, so a flooded folder does not
 delay another's evidence. Verified files are posted when all folders are worked off, and meanwhile
 every ``post_seconds``.
 """

@@ -1,8 +1,8 @@
 """Watches everything below one folder by inotify, without a look at it while nothing happens.
 
 Theory of operation. Each folder has a watch of its own (inotify is not recursive). One that comes
-later is watched first and then named as changed, so that whoever reads it finds what was put there
-before the watch. A thread waits for the kernel alone: an idle watch costs nothing, and a change is
+later is watched first and then named as changed, so that its reader finds what was put there before
+the watch. A thread waits for the kernel alone: an idle watch costs nothing, and a change is
 announced as soon as a few milliseconds pass without another one: each file of a publication is a
 change of its own.
 

@@ -1,7 +1,7 @@
 """Caps on everything that a source or a folder can deliver.
 
-Endless data is an attack (TUF specification 1.5.2), and a signed length is no cap: a holder of a
-snapshot key may sign any. So every read has one of these, whatever the metadata lists.
+Endless data is an attack (TUF specification 1.5.2), and a signed length is no cap, since the holder
+of a snapshot key can sign any length. So every read has a cap, whatever the metadata lists.
 """
 
 from __future__ import annotations

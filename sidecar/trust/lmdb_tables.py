@@ -1,8 +1,8 @@
 """Read the trust state's tables from LMDB: one epoch whole, each value when it is asked for.
 
 Theory of operation. An ``Epoch`` is one read transaction. LMDB keeps the pages that it sees for as
-long as it is open, so whoever holds tables of an epoch sees that epoch, whatever is committed
-meanwhile, and never waits for the writer. It ends when nobody holds its tables any more.
+long as it is open, so a holder of an epoch's tables sees that epoch, whatever is committed
+meanwhile, and never waits for the writer. It ends when its tables are no longer referenced.
 
 Values are parsed once and kept in a bounded cache, by record: what did not change between two
 epochs is the same object in both.

@@ -1,8 +1,8 @@
 """The operator's grants, required roles and floors, from the entries of ``trust.yaml``.
 
-A requirement that no authority could ever fill is a mistake: it would deny everything, and is
-found here rather than at the first call. So is one of places that there are not: a misspelt name
-would require nothing, and nobody would notice.
+A requirement that no authority could ever fill is a mistake: it would deny everything, and is found
+here rather than at the first call. A requirement for an environment that cannot exist is one too: a
+misspelt name would silently require nothing.
 """
 
 from __future__ import annotations

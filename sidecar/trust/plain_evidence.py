@@ -1,9 +1,9 @@
 """Read envelopes and statements as ``core`` does, in a third of the time where they are plain.
 
-Nearly all evidence is short, without escapes, and has plain numbers. Of such a text one look at
-what is outside its strings shows that a fast parser reads what the strict one does; of one that
-differs from an earlier one in its strings alone, that is known already (``text_shapes``). Whatever
-is not plainly so is left to ``core``, and so is every refusal.
+Nearly all evidence is short, without escapes, and has plain numbers. For such a text, the bytes
+outside its strings show whether a fast parser returns what the strict one would; for a text that
+differs from an earlier one only in its strings, this is known already (``text_shapes``). Every
+other text is left to ``core``, and so is every refusal.
 """
 
 from __future__ import annotations

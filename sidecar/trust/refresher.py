@@ -51,7 +51,7 @@ class AuthorityStatus:
             return "has expired"
         if self.heard:
             return ""
-        return "was not read since the gate started, its keys changed, or its newest set could not be kept"
+        return "not read since the gate started, its keys changed, or its newest set was not kept"
 
 
 class AuthorityRefresher:

@@ -1,10 +1,10 @@
 """TUF root documents: read, checked for keys counted twice, and chained from the pinned one.
 
-A threshold is worth what its keys are worth. TUF libraries count key *ids*, and whoever writes a
-root document chooses the ids, so one key under two ids would meet a threshold of two. Every root
-document, pinned or fetched, passes ``parse`` before a library sees it; there keys are compared by
-value, as the DER SubjectPublicKeyInfo of the parsed key, so that neither an id nor a way of writing
-the same key makes two of one.
+A threshold is only as good as its keys are distinct. TUF libraries count key *ids*, and the author
+of a root document chooses the ids, so one key under two ids would meet a threshold of two. Every
+root document, pinned or fetched, passes ``parse`` before a library sees it; there keys are compared
+by value, as the DER SubjectPublicKeyInfo of the parsed key, so that neither an id nor a way of
+writing the same key makes two of one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Verifies batches of signatures from its input, as a process of ``signature_pool``.
 
 A batch is its length and a marshalled list of ``Signed``; the answer is a byte for each. It ends
-with its input. What it reads comes from the process that started it, and from nobody else.
+with its input. It reads only from the process that started it.
 
-It imports nothing but what Ed25519 takes: of a first load of a few thousand files, starting these
-processes was a tenth.
+It imports only what Ed25519 needs: starting these processes was a tenth of a first load of a few
+thousand files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Adds to withdrawals of models the names that their calls have, however they were written.
 
 An API may take several names for a model, and a call is judged by one (``Provider.canonical``), or
-by one at each endpoint (``Provider.elsewhere``). A withdrawal under another name would withdraw
-nothing, and nobody would notice.
+by one at each endpoint (``Provider.elsewhere``). A withdrawal under another name would silently
+withdraw nothing.
 """
 
 from __future__ import annotations

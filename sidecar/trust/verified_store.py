@@ -10,8 +10,8 @@ changes the sum. Otherwise the store is removed, and filled again from the sourc
 a cache, except for what is remembered (``core.memory``), which has a file of its own: where that
 could not be written (a full disk), the store is not removed.
 
-Whoever can write to the state folder can make the gate believe anything, as with the metadata that
-TUF keeps there; the checksums find accidents, not attackers.
+Write access to the state folder is complete control of the gate, as with the metadata that TUF
+keeps there; the checksums detect accidents, not attackers.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sidecar.doctor.installation import find_installation
 from tests.support.simulator.constants import NOW
 
 PUBLISH = "Have the authority publish again (admit authority publish)."
-UNHEARD = "was not read since the gate started, its keys changed, or its newest set could not be kept"
+UNHEARD = "not read since the gate started, its keys changed, or its newest set was not kept"
 
 
 def status(**changes: Any) -> dict[str, Any]:
