@@ -122,9 +122,14 @@ _NATIVE: dict[str, What] = {
     "output_config.format": Role.DATA,
     "output_format": Role.DATA,
     "documents": Role.DATA,
+    "tool_results": Role.DATA,
+    "api_version": Role.WORD,
     **_TOOL_CONFIG,
 }
-"""A body in the model's own format. Where it has ``model``, that must equal the path's."""
+"""A body in the model's own format. Where it has ``model``, that must equal the path's.
+
+``api_version`` is that of the body, which Cohere's rerankers require; elsewhere it is a gateway's.
+"""
 
 _TEXTS = frozenset({"messages[].content", "messages[].content[].toolResult.content"})
 _RUNTIME = "/model/{model}"

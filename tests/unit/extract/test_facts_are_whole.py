@@ -61,3 +61,27 @@ def test_tools_and_modalities_are_found_wherever_an_api_takes_them(
     call = post(api, path, {**named, **body})
     assert isinstance(call, Call), call
     assert (call.tool_types, call.modalities) == (tools, modalities)
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        ("cohere.rerank-v3-5:0", {"query": "x", "documents": ["a"], "api_version": 2}),
+        (
+            "cohere.command-r-v1:0",
+            {
+                "message": "x",
+                "tool_results": [
+                    {
+                        "call": {"name": "f", "parameters": {"model": "T"}},
+                        "outputs": [{"model": "T"}],
+                    }
+                ],
+            },
+        ),
+    ],
+)
+def test_a_body_of_coheres_is_no_reason_to_refuse(model: str, body: dict[str, Any]) -> None:
+    """As its documentation for Bedrock has it; the version is one that the body must state."""
+    path = f"/model/{model.replace(':', '%3A')}/invoke"
+    assert post("bedrock", path, body) == Call("bedrock", "invoke", (model,))

@@ -170,5 +170,5 @@ def test_a_header_that_sdks_send_is_let_through(name: str) -> None:
 
 def test_no_key_is_both_read_and_refused() -> None:
     read = {name.split(".")[0].rstrip("[]") for row in ROWS for name in (*row.reads, *row.form)}
-    agents, geminis = {"agent", "agent_id"}, {"extra_body"}  # sessions' parts, and options
-    assert read & OVERRIDES == agents | geminis
+    agents, options = {"agent", "agent_id"}, {"extra_body", "api_version"}  # Gemini's, Cohere's
+    assert read & OVERRIDES == agents | options
