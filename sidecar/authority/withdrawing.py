@@ -184,7 +184,12 @@ def retract(home: Home, digest: str, now: datetime) -> Publication:
 
 
 def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdrawal, ...]:
-    """Entries for the older statements on the matter, unless they take effect sooner already."""
+    """Entries for the older statements on the matter, unless they take effect sooner already.
+
+    Those that ended are left out. Where this machine's clock is past the end of the last edition,
+    it may be ahead, so then they ended if they did by that time.
+    """
+    ended = min(now, opened.published.timestamp.signed.expires)
     kind, recorded = entry.kind, _recorded(opened, entry.kind, entry.subject)
     if recorded is None:
         return ()
@@ -196,7 +201,7 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
             entry.effective,
             judged_manifest(item.statement),
         )
-        for item in older_on_matter(opened, recorded, now)
+        for item in older_on_matter(opened, recorded, ended)
     )
     return tuple(
         one

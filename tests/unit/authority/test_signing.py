@@ -335,6 +335,17 @@ def test_what_is_over_is_not_signed_but_a_failure_is(
     assert len(noes(acme, pinned).failures) == 1
 
 
+def test_law_3_a_clock_that_is_ahead_leaves_no_older_statement_in_force(
+    acme: Home, tmp_path: Path
+) -> None:
+    """By that clock the older one has ended; by those of gates it has not."""
+    old = issue(acme, tmp_path / "out", approval())
+    new = issue(acme, tmp_path / "out", approval(holds=window(91, LATER)))
+    years_on = NOW + 2000 * DAY
+    done = authority.withdraw(acme, WithdrawalKind.APPROVAL, new.digest, "unfit", None, years_on)
+    assert [entry.subject for entry in done.older] == [old.digest]
+
+
 def test_withdrawing_the_older_one_leaves_the_newer_one(
     acme: Home, tmp_path: Path, pinned: Pin
 ) -> None:
