@@ -58,7 +58,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The next edition: itself, its writes in order, what was signed anew, and what could not."""
+    """The next edition: itself, its writes in order, what was re-signed, and what could not."""
 
     published: Published
     writes: tuple[FileWrite, ...]
@@ -141,7 +141,7 @@ def _targets(
 def _delegated(
     current: Published | None, wanted: Wanted, now: datetime, warnings: list[str]
 ) -> Metadata[Targets] | None:
-    """Return the delegated role's metadata, signed anew for another key or files, or when due."""
+    """Return the delegated role's metadata, re-signed for another key or files, or when due."""
     key = wanted.keys.get(TRUST_DOMAINS)
     if key is None:
         return None
@@ -214,7 +214,7 @@ def _timestamp(
 
 
 def _due(expires: datetime, period: timedelta, wanted: Wanted, now: datetime) -> bool:
-    """Return whether metadata should be signed anew: a third is left, or less than a heartbeat."""
+    """Return whether metadata should be re-signed: a third is left, or less than a heartbeat."""
     return expires - now < max(period / 3, wanted.periods.timestamp)
 
 

@@ -71,7 +71,7 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
         if last is not None and bundle.sequence is not None and bundle.sequence < last:
             raise AuthorityError(
                 f"{name}: spiffe_sequence {bundle.sequence} is older than {last}, which is "
-                "published. If its server began anew: admit authority trust-domain "
+                "published. If its server started over: admit authority trust-domain "
                 f"{name} --remove, then follow it again"
             )
         if bundle.sequence is not None:

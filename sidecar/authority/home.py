@@ -187,7 +187,7 @@ def load(home: Path) -> Home:
 
 
 def publish(home: Home, now: datetime) -> Publication:
-    """Sign the timestamp anew (the heartbeat), and whatever else would soon expire.
+    """Re-sign the timestamp (the heartbeat), and whatever else would soon expire.
 
     Only the online key is needed; root and targets keys are used when theirs is due and they can
     be reached, and their absence is then a warning.

@@ -60,7 +60,7 @@ class Publication:
     Attributes:
         version: Of the timestamp metadata.
         expires: When readers cease to rely on it, unless something newer is published.
-        renewed: Metadata that was signed anew, e.g. ``("snapshot", "timestamp")``.
+        renewed: Metadata that was re-signed, e.g. ``("snapshot", "timestamp")``.
         warnings: What needs somebody's attention, one sentence each.
     """
 
@@ -283,7 +283,7 @@ def _key_warnings(after: Contents, now: datetime) -> tuple[str, ...]:
     current = after.settings.keys[ATTESTATION].fingerprint()
     return tuple(
         f"the attestation key's window ends at {key.window.not_after.isoformat()}: rotate it and "
-        "sign anew what should outlive it (admit authority rotate attestation; admit resign)"
+        "re-sign what should outlive it (admit authority rotate attestation; admit resign)"
         for key in after.document.keys
         if key.public_key().fingerprint == current and key.window.not_after - now < KEY_WARNING
     )

@@ -1,6 +1,6 @@
 """Renew this authority's own signature on evidence whose payload stays the same.
 
-After a rotation of the attestation key, what still holds is signed anew: the payload bytes, and so
+After a rotation of the attestation key, what still holds is re-signed: the payload bytes, and so
 the digest that others approved, and everybody else's signatures, stay as they are. Only what the
 home has a record of is signed: a folder may hold what a thief of the old key made.
 """

@@ -1,7 +1,7 @@
 """Binds one finished job into the manifests of everything that it made.
 
-Theory of operation. A job is claimed, fetched anew, and compared with its submission where there is
-one. Each of its models gets a manifest of its own. Before one is signed, the home that signs is
+Theory of operation. A job is claimed, fetched again, and compared with its submission where there
+is one. Each of its models gets a manifest of its own. Before one is signed, the home that signs is
 asked whether it signed one for that model and run already; the question and the signature are under
 one lock of the home. So a job is bound once, whichever binder is told of it, however often, and
 whenever one is killed: ``authority.signing.issue`` records a manifest and hands it out in one

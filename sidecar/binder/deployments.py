@@ -1,6 +1,6 @@
 """Keeps the bindings of deployments true to what their provider states, by short windows.
 
-Theory of operation. In each round every deployment is read anew. One that runs what its newest
+Theory of operation. In each round every deployment is read again. One that runs what its newest
 binding states gets that binding renewed when half of its window is over; one that runs another
 model gets another binding, whose signing withdraws the one before. A deployment that cannot be
 bound now, or is not there, has its binding withdrawn. So has one whose binding begins later, by a

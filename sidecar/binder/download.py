@@ -2,9 +2,9 @@
 
 Theory of operation. The bytes go to ``NAME.part`` beside a note of the file as the provider
 described it. An attempt that breaks off is resumed with ``Range`` and ``If-Range`` (RFC 9110 §14);
-a server that honours neither answers 200, and the file begins anew. When it is complete its length
-is compared with the description, and the description is fetched once more: a file that was
-replaced meanwhile is no corpus.
+a server that honours neither answers 200, and the file starts over. When it is complete its length
+is compared with the description, and the description is fetched once more: a file that was replaced
+meanwhile is no corpus.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def _attempt(
         resumed = response.status_code == 206 and _resumes(response.headers, have, info)
         if not resumed and response.status_code != 200:
             part.unlink(missing_ok=True)
-            raise SourceError(f"file {info.id}: HTTP {response.status_code} to a range; begun anew")
+            raise SourceError(
+                f"file {info.id}: HTTP {response.status_code} to a range; started over"
+            )
         etag = response.headers.get("etag", "")
         if resumed and note is not None and note.etag and etag and etag != note.etag:
             part.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 In the state folder ``jobs/PROVIDER/KEY.json`` is one job, ``webhooks/KEY`` one delivery, and
 ``work/PROVIDER/KEY/`` a job's files in transit; KEY is a digest, since ids come from outside.
-A record says what to do next; what was signed is known from the home that signed it.
+A record states what to do next; what was signed is known from the home that signed it.
 """
 
 from __future__ import annotations
@@ -195,6 +195,6 @@ def _read(path: Path) -> JobRecord:
         raise BinderError(f"{path}: {error.strerror}") from error
     except (strict_json.StrictJsonError, TypeError, KeyError, ValueError) as error:
         raise BinderError(
-            f"{path}: not a job's record: {error}; remove it to begin anew"
+            f"{path}: not a job's record: {error}; remove it to start over"
         ) from error
     return record

@@ -2,8 +2,8 @@
 
 Opening a client of AWS takes a tenth of a second of processor time and logs where its credentials
 are from. While the provider does not answer at all, another client would not be answered either.
-Whatever else it refuses may be for a credential that was exchanged since, which only a client
-that is opened anew reads.
+Whatever else it refuses may be for a credential that was exchanged since, which only a new
+client reads.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class OllamaTags:
 
     A tag is bound to the manifest whose folder has the file that the tag serves as its adapter, by
     SHA-256. Its digest, which covers template, system prompt and parameters as well, is declared
-    and compared, so that a tag that was created anew gets another binding.
+    and compared, so that a tag that was created again gets another binding.
 
     Args:
         provider: The provider's name in manifests and bindings.

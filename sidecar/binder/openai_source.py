@@ -106,7 +106,7 @@ class OpenAiSource:
     def fetch(
         self, job: str, work: Path, classes: tuple[str, ...], progress: Progress | None
     ) -> FinishedJob:
-        """Fetch one job anew, with its checkpoints and files; see ``JobSource``."""
+        """Fetch one job again, with its checkpoints and files; see ``JobSource``."""
         record = openai.read_job(self.record(job))
         if record.id != job:
             raise BindingError(f"job {job}: the provider answered with job {record.id}")

@@ -1,11 +1,11 @@
 """Binds every job of some accounts, as they finish, until it is stopped.
 
 Theory of operation. What is to be bound is found twice: by webhooks, which are fast and get lost,
-and by listing the jobs of each account, which is slow and complete. Both put a job's record on
-disk first and into the queue afterwards, so that what was found survives a restart. Workers take
-jobs that are due and let ``Binder.attempt`` decide; that binds once whatever the queue holds. A job
-that names no specification, and was not submitted from here, is counted and left alone: no manifest
-of it would be admitted anywhere.
+and by listing the jobs of each account, which is slow and complete. Both put a job's record on disk
+first and into the queue afterwards, so that what was found survives a restart. Workers take jobs
+that are due and let ``Binder.attempt`` decide; that binds once whatever the queue holds. A job that
+names no specification, and was not submitted from here, is counted and left alone: no manifest of
+it would be admitted anywhere.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ class BinderService:
             self._bound()
             return
         if record.progress is Progress.PENDING:
-            self._source(account).close()  # the next attempt reads the credential anew
+            self._source(account).close()  # the next attempt reads the credential again
         self._queue.add(job, datetime.fromisoformat(record.due))
 
     def _pause(self) -> float:

@@ -286,7 +286,7 @@ def _read(path: Path) -> Submission:
     except OSError as error:
         raise BinderError(f"{path}: {error.strerror}") from error
     except strict_json.StrictJsonError as error:
-        raise BinderError(f"{path}: {error}; restore it, or remove it to begin anew") from error
+        raise BinderError(f"{path}: {error}; restore it, or remove it to start over") from error
     if value.get("version") != VERSION:
         raise BinderError(f"{path}: version is {value.get('version')!r}, expected {VERSION}")
     try:

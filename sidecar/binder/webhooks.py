@@ -2,7 +2,7 @@
 
 The signature is the SDK's to verify (Standard Webhooks: HMAC over id, time and bytes, within five
 minutes). The body is parsed strictly here, after that: the SDK parses with ``json.loads``, which
-keeps the last of two keys. Nothing of the body but the job's id is used; the job is fetched anew.
+keeps the last of two keys. Nothing of the body but the job's id is used; the job is fetched again.
 """
 
 from __future__ import annotations

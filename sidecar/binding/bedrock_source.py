@@ -64,7 +64,7 @@ class BedrockSource:
     def fetch(
         self, job: str, work: Path, classes: tuple[str, ...], progress: Progress | None
     ) -> FinishedJob:
-        """Fetch one job anew, with its corpora.
+        """Fetch one job again, with its corpora.
 
         Raises:
             SourceError: AWS cannot be asked.

@@ -140,7 +140,7 @@ class JobSource(Protocol):
     def fetch(
         self, job: str, work: Path, classes: tuple[str, ...], progress: Progress | None
     ) -> FinishedJob:
-        """Fetch one job anew, with its files.
+        """Fetch one job again, with its files.
 
         Args:
             job: The provider's id.

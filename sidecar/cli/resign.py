@@ -48,7 +48,7 @@ def resign(
     signed = [one for one in done if one.outcome is ResignOutcome.SIGNED]
     left = [one for one in done if _left_out(one, named)]
     common.report(
-        f"Signed {len(signed)} of {len(done)} files anew.",
+        f"Re-signed {len(signed)} of {len(done)} files.",
         {} if as_json else {str(one.path): one.outcome for one in done if _shown(one, named)},
         as_json=as_json,
         files=[{"file": str(o.path), "outcome": o.outcome, "digest": o.digest} for o in done],

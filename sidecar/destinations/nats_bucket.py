@@ -79,7 +79,7 @@ class NatsDestination:
         return name.startswith(f"{EVIDENCE}/") and name != _LISTING
 
     def _listing(self, pointer: bytes) -> bytes | None:
-        """Return the listing that a key names; None where it is lost, to be written anew."""
+        """Return the listing that a key names; None where it is lost, to be rewritten."""
         try:
             digest, size = evidence_index.read_pointer(pointer)
             name = f"{EVIDENCE}/{listing_name(digest)}"

@@ -4,7 +4,7 @@ A status is no evidence: its payload type is another, so neither can be taken fo
 withdrawal is in force follows from versions and content and not from clocks: an authority's
 timestamp version only grows, so a status with version n was signed after n was published, whatever
 its time is. The digest of ``withdrawals.json`` shows that it is a version of the same repository:
-one that was made anew, or is another of this name, counts its versions by itself.
+one that was made again, or is another of this name, counts its versions by itself.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class CredentialLeases:
     """The verified credentials of one gate; to be used inside one event loop.
 
     Args:
-        most: The most that are held; 0 verifies each request anew.
+        most: The most that are held; 0 verifies each request.
         header: Name (lower case) of the header with a JWT-SVID.
         audience: The audience that a JWT-SVID must contain.
     """

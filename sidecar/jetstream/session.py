@@ -123,7 +123,7 @@ class Session:
             raise JetStreamError(f"{what}: {_reason(error)}") from error
 
     def close(self) -> None:
-        """Close the connection and end the thread; the next call begins anew."""
+        """Close the connection and end the thread; the next call starts over."""
         with self._guard:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None

@@ -1,8 +1,8 @@
 """Appends whole lines to a file that others may rename, remove, fill up or share.
 
 A file is opened by its path again as soon as the path leads elsewhere, so that a rotation by rename
-(logrotate's default) needs no signal. Several processes may append to one file: each append holds
-a lock, and what a full disk cut is cut off under it, so that no line is ever merged with another. A
+(logrotate's default) needs no signal. Several processes may append to one file: each append holds a
+lock, and what a full disk cut is cut off under it, so that no line is ever merged with another. A
 line that a killed process left unfinished is ended by the next append. A pipe, which processes
 share as standard output, is written whole lines at a time, at most ``PIPE_BUF`` bytes, which the
 kernel takes as one or not at all; while a longer line is under way, the lock is kept.
@@ -173,7 +173,7 @@ class AppendFile:
 
 
 def _own_stdout() -> int:
-    """Open standard output anew: not blocking is a property that others would share otherwise."""
+    """Reopen standard output: not blocking is a property that others would share otherwise."""
     number = sys.stdout.fileno()
     try:
         return os.open(f"/proc/self/fd/{number}", _FLAGS)

@@ -52,7 +52,9 @@ class Role(Enum):
     WORD = "a value that names no model"
     IGNORED = "a name that the upstream ignores, because the path names the deployment"
 
-    __hash__ = object.__hash__  # members are compared by identity; ``Enum`` hashes the name anew
+    __hash__ = (
+        object.__hash__
+    )  # members are compared by identity; ``Enum`` hashes the name each time
 
 
 @dataclass(frozen=True, slots=True)

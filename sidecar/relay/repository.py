@@ -4,8 +4,8 @@ Theory of operation. The names in an edition follow from its timestamp: snapshot
 delegated roles, the documents. They are read in this order and written in the other, the timestamp
 last, as by ``admit publish``. Lengths and digests that the edition itself lists are compared, so
 that no mixture of two editions is forwarded; signatures, expiry and versions are the gates'
-business. Everything is read anew in each round: what a source that lied has left behind is replaced
-by what it says now, and nothing keeps a relay from following a source back.
+business. Everything is read again in each round: what a source that lied has left behind is
+replaced by what it says now, and nothing keeps a relay from following a source back.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class Signed(Entry):
 
 
 class Declare(Signed):
-    """A customer declares an environment anew; what is left out stays as it was first declared."""
+    """A customer declares an environment again; what is left out stays as it was first declared."""
 
     environment: Text
     jurisdictions: Texts | None = None

@@ -79,7 +79,7 @@ def publishes_again(world: World, name: str) -> str:
 
 
 def restart(world: World, what: str) -> str:
-    """Start the gate anew with what it kept."""
+    """Restart the gate with what it kept."""
     if what != "gate":
         raise ActError(f"{what!r} cannot be restarted; expected 'gate'")
     world.gate.heard = set()

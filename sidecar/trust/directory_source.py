@@ -5,7 +5,7 @@ collects changes while the caller works, so the last change of a series always l
 item, and a half-written publication that failed is read again as soon as it is complete.
 
 A folder that does not exist is awaited by watching the nearest existing one above it. A folder that
-was replaced is noticed by its identity, at a change or at the poll, and watched anew. What
+was replaced is noticed by its identity, at a change or at the poll, and watched again. What
 notification cannot report (network file systems, a full inotify table) the poll finds.
 """
 

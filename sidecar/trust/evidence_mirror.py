@@ -193,7 +193,7 @@ class EvidenceMirror:
             self.close()
 
     def close(self) -> None:
-        """Close connections and let another process fetch; the next reading begins anew."""
+        """Close connections and let another process fetch; the next reading starts over."""
         self._remote.close()
         if self._lock is not None:
             os.close(self._lock)

@@ -128,7 +128,7 @@ class FolderWatch:
             set.
 
         Raises:
-            OSError: A folder that is new cannot be watched; the watch must be made anew.
+            OSError: A folder that is new cannot be watched; the watch must be made again.
         """
         end = time.monotonic() + seconds
         while not stop.is_set():

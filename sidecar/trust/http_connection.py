@@ -1,6 +1,6 @@
 """One HTTPS connection that ends by a deadline, whatever the server sends or holds back.
 
-Theory of operation. A time-out of a socket starts anew with every byte, so a server that sends one
+Theory of operation. A time-out of a socket starts over with every byte, so a server that sends one
 byte at a time would hold a reader for ever, in the TLS handshake and in headers too. So each
 connection can be *cut* from another thread: a duplicate of its descriptor is shut down, and the
 read that is under way ends. ``http.client`` does the protocol; what is added is connecting within

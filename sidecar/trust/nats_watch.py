@@ -3,7 +3,7 @@
 Theory of operation. The subscription is made before an item is yielded, so a change while the
 caller works leads to one more. It belongs to one connection; when that ends, one attempt to connect
 is made after a pause that is spread, then one at each poll. A reading that finds a change nobody
-announced means that the subscription is dead (its bucket was made anew), and it is made again.
+announced means that the subscription is dead (its bucket was made again), and it is made again.
 """
 
 from __future__ import annotations

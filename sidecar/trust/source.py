@@ -29,7 +29,7 @@ class SourceMissingError(SourceError):
 class Trigger(Enum):
     """Why a source is read again.
 
-    ``START``: nothing was read yet, or the subscription was made anew. ``CHANGE``: a change was
+    ``START``: nothing was read yet, or the subscription was made again. ``CHANGE``: a change was
     announced. ``POLL``: nothing was announced for the whole polling interval.
     """
 

@@ -126,7 +126,7 @@ def newest_set(store: Store, memo: Memo) -> GoodSet | None:
 
 
 def _age(good: GoodSet) -> tuple[int, int]:
-    """Order sets of one authority: a root may begin its timestamp's versions anew."""
+    """Order sets of one authority: a root may restart its timestamp's versions."""
     return good.root or 0, Metadata[Timestamp].from_bytes(good.timestamp).signed.version
 
 

@@ -211,7 +211,7 @@ def run(plan: dict[str, Any]) -> bool:
         display="none",
         log_level="warning",
         log_realtime=False,
-        # How many answers a kill loses at most. The log is written anew each time.
+        # How many answers a kill loses at most. The log is rewritten each time.
         log_buffer=max(1, len(samples) // 50),
         log_images=False,
         ctl_server=False,

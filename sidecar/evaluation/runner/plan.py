@@ -69,7 +69,7 @@ class Bounds:
         retries: Further attempts of one request, after a 429, a 5xx or a time-out.
         attempts: Times the whole suite is gone through for what still has no answer.
         seconds: Time-out of one attempt of one request.
-        reuse: How long after a run began its answers are used again; later, all is asked anew.
+        reuse: How long after a run began its answers are used again; later, all is asked again.
     """
 
     connections: int = 8

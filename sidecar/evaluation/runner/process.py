@@ -158,7 +158,7 @@ def _completed(folder: Path, plan: Plan) -> AnswerLog:
     if log.digest != digest:
         raise EvaluationError(
             f"{path}: was changed since the run ended: its SHA-256 is {log.digest}, and was"
-            f" {digest or 'not noted'}; --restart asks everything anew"
+            f" {digest or 'not noted'}; --restart asks everything again"
         )
     return log
 

@@ -73,7 +73,7 @@ def test_a_heartbeat_warns_before_the_attestation_key_ends(acme: Home) -> None:
     done = authority.publish(acme, NOW + 701 * DAY)
     assert done.warnings == (
         f"the attestation key's window ends at {(NOW + 730 * DAY).isoformat()}: rotate it and "
-        "sign anew what should outlive it (admit authority rotate attestation; admit resign)",
+        "re-sign what should outlive it (admit authority rotate attestation; admit resign)",
     )
 
 
