@@ -61,6 +61,7 @@ VALUES: dict[tuple[str, str], frozenset[str]] = {
     ("admissibility_denials_total", "reason"): frozenset(
         each.value for each in Reason if each is not Reason.ADMITTED
     ),
+    ("admissibility_decisions_total", "outcome"): frozenset({"allow", "deny"}),
     ("admissibility_registrations_total", "result"): frozenset(REGISTRATION_RESULTS),
     ("admissibility_lease_lookups_total", "kind"): frozenset({"decision", "credential"}),
     ("admissibility_lease_lookups_total", "result"): frozenset({"hit", "miss"}),
