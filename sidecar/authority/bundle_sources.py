@@ -1,4 +1,4 @@
-"""Fetch the SPIFFE bundle of a trust domain: from a file, an endpoint, or the Workload API.
+"""Fetches the SPIFFE bundle of a trust domain: from a file, an endpoint, or the Workload API.
 
 A source returns a parsed bundle or raises one ``AuthorityError``; it keeps no state and publishes
 nothing. Endpoints follow SPIFFE Federation §5.2: ``https_web`` is authenticated by Web PKI,

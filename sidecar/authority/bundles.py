@@ -1,4 +1,4 @@
-"""Parse a SPIFFE bundle: the X.509 and JWT authorities of one trust domain.
+"""Parses a SPIFFE bundle: the X.509 and JWT authorities of one trust domain.
 
 The format is that of SPIFFE Trust Domain and Bundle §4: an RFC 7517 JWK Set whose entries say what
 they are for by ``use`` (``x509-svid`` with one CA certificate in ``x5c``, X509-SVID §6.2;

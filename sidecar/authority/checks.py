@@ -1,4 +1,4 @@
-"""Compare what is about to be signed with what the manifest, policies and operator know.
+"""Compares what is about to be signed with what the manifest, policies and operator know.
 
 Pure. A help for the signer, not a security boundary: a statement about an unknown name permits
 nothing, silently. Every finding can be overridden.

@@ -1,4 +1,4 @@
-"""Define the one error of an authority's own work: one line with the cause and the remedy."""
+"""Defines the one error of an authority's own work: one line with the cause and the remedy."""
 
 from __future__ import annotations
 

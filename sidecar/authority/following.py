@@ -1,4 +1,4 @@
-"""Follow the SPIFFE bundle of a trust domain, and publish it whenever it changed.
+"""Follows the SPIFFE bundle of a trust domain, and publishes it whenever it changed.
 
 Theory of operation. Each round fetches the bundle, compares it with what is published, and
 publishes a difference under the home's lock. A round that fails changes nothing: what is published

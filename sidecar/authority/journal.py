@@ -1,4 +1,4 @@
-"""Commit several files to an authority's home in one step, all or none.
+"""Commits several files to an authority's home in one step, all or none.
 
 Theory of operation. A change touches several files in an order that matters: a reader must never
 find a timestamp whose snapshot is not there yet, nor a withdrawal whose replacement was not handed

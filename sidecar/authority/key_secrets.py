@@ -1,4 +1,4 @@
-"""Find the PIN or passphrase of a key: in a variable of its own, a common one, or by a prompt."""
+"""Finds the PIN or passphrase of a key: in a variable of its own, a common one, or by a prompt."""
 
 from __future__ import annotations
 

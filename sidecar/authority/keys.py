@@ -1,4 +1,4 @@
-"""Hold private keys by URI, and use them through ``securesystemslib`` signers.
+"""Holds private keys by URI, and uses them through ``securesystemslib`` signers.
 
 The private half of a key may be a file, an HSM (PKCS#11), a KMS or Vault. This module adds the
 custody of key files: they are created once, never overwritten, readable by their owner alone, and

@@ -1,4 +1,4 @@
-"""Find what a withdrawal matches among the evidence at hand, before it is published.
+"""Finds what a withdrawal matches among the evidence at hand, before it is published.
 
 Pure. The evidence is read as stated, its signatures are not verified: an authority does not have
 the operators' trust. So this answers "what would end, if this evidence counts", never "is it

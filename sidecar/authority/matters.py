@@ -1,4 +1,4 @@
-"""Compare statements of one authority on one matter: does the newer one renew or narrow it?
+"""Compares statements of one authority on one matter: does the newer one renew or narrow it?
 
 Pure. A *matter* is what several statements of one author are about: an approval's manifest and
 role, a result's manifest and suites, an environment's SPIFFE ID, a deployment's name. A newer

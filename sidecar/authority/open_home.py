@@ -1,4 +1,4 @@
-"""Open an authority's home under its lock: read, verify, and commit in one step."""
+"""Opens an authority's home under its lock: reads, verifies, and commits in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publish a repository, or a set of evidence, to where gates read it from.
+"""Publishes a repository, or a set of evidence, to where gates read it from.
 
 Theory of operation. Files whose names carry a version or a digest never change, so they are written
 first, in the order in which a reader looks them up backwards, and skipped where they are there

@@ -1,4 +1,4 @@
-"""Record what an authority signed: one private copy of each statement, by subject matter.
+"""Records what an authority signed: one private copy of each statement, by subject matter.
 
 ``HOME/signed/<kind>/<matter>/<digest>.dsse.json``. The record answers two questions that files of
 evidence cannot answer, since they are lost, or were made by a thief of the key: what else did this

@@ -1,4 +1,4 @@
-"""Forget bindings of deployments that only prolonged another one and have ended.
+"""Forgets bindings of deployments that only prolonged another one and have ended.
 
 A binding that is kept in force by short windows leaves a record every hour. Of a run of equal
 statements the first and the last show everything: since when, and until when. What lies between

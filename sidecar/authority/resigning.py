@@ -1,4 +1,4 @@
-"""Renew this authority's own signature on evidence whose payload stays the same.
+"""Renews this authority's own signature on evidence whose payload stays the same.
 
 After a rotation of the attestation key, what still holds is re-signed: the payload bytes, and so
 the digest that others approved, and everybody else's signatures, stay as they are. Only what the

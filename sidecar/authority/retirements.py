@@ -1,4 +1,4 @@
-"""Announce the retirement dates of a provider's models, as withdrawals with a future time.
+"""Announces the retirement dates of a provider's models, as withdrawals with a future time.
 
 A list is one of
 

@@ -1,4 +1,4 @@
-"""Read and write ``authority.yaml``, an authority's private settings.
+"""Reads and writes ``authority.yaml``, an authority's private settings.
 
 The file is meant to be edited by people as far as ``periods`` and ``may_sign`` go; keys are
 changed by ``admit authority rotate``.

@@ -1,4 +1,4 @@
-"""Sign evidence, with everything that its signing publishes, in one step.
+"""Signs evidence, with everything that its signing publishes, in one step.
 
 Theory of operation. Evidence only ever permits, so three statements have a second half that is a
 *no* and must be published: a FAILED result (``failures``), a manifest that supersedes another

@@ -1,4 +1,4 @@
-"""Normalise what a withdrawal names, and refuse a subject that can match nothing.
+"""Normalises what a withdrawal names, and refuses a subject that can match nothing.
 
 A misspelt subject would withdraw nothing, and nobody would notice.
 """

@@ -1,4 +1,4 @@
-"""Read the roots of a SPIFFE trust domain, and refuse private keys and leaf certificates."""
+"""Reads the roots of a SPIFFE trust domain, and refuses private keys and leaf certificates."""
 
 from __future__ import annotations
 

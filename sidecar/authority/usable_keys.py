@@ -1,4 +1,4 @@
-"""Keep of a trust domain's keys those that a gate can use, by the gate's own parser."""
+"""Keeps of a trust domain's keys those that a gate can use, by the gate's own parser."""
 
 from __future__ import annotations
 

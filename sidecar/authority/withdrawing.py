@@ -1,4 +1,4 @@
-"""Withdraw, reinstate, and retract: every no of an authority is published by itself alone."""
+"""Withdraws, reinstates, and retracts: only the authority itself publishes each no of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep on disk the record of each job, and the webhooks that were taken.
+"""Keeps on disk the record of each job, and the webhooks that were taken.
 
 In the state folder ``jobs/PROVIDER/KEY.json`` is one job, ``webhooks/KEY`` one delivery, and
 ``work/PROVIDER/KEY/`` a job's files in transit; KEY is a digest, since ids come from outside.

@@ -1,4 +1,4 @@
-"""Fetch records of Amazon Bedrock, as bytes, by ``boto3``.
+"""Fetches records of Amazon Bedrock, as bytes, by ``boto3``.
 
 ``boto3`` parses an answer into values and drops what its service model does not name, so the bytes
 are taken before it parses them: they are what is digested.

@@ -1,4 +1,4 @@
-"""Check a job against the specification its model is bound under, extensions included.
+"""Checks a job against the specification its model is bound under, extensions included.
 
 The gate checks the same from the evidence (step 3, ``core.specifications``); here it is checked
 before anything is signed. What it extends is given by file, since a producer keeps no record of it.

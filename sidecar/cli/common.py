@@ -1,4 +1,4 @@
-"""Share options, clocks, file reading and reports between commands."""
+"""Shares options, clocks, file reading and reports between commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check Envoy configurations: ``admit envoy …``.
+"""Checks Envoy configurations: ``admit envoy …``.
 
 Reads the files, passes them to `envoy_extauthz_lint` and prints the reports. Exit status 0 where no
 finding is as severe as ``--fail-on``, 1 where one is, 2 where a file cannot be read or no file has

@@ -1,4 +1,4 @@
-"""Read folders of evidence as stated, for commands that show what something matches."""
+"""Reads folders of evidence as stated, for commands that show what something matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the specification that another one extends, and compare the two before signing."""
+"""Reads the specification that another one extends, and compares the two before signing."""
 
 from __future__ import annotations
 

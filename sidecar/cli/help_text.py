@@ -1,4 +1,4 @@
-"""Prepare a command's help for any width of a terminal, with its examples line by line.
+"""Prepares a command's help for any width of a terminal, with its examples line by line.
 
 Typer keeps the line breaks of every paragraph of a docstring but the first, so what was written at
 100 columns is ragged at 80; it shows a flag as an option that takes a ``<bool>``; and it writes all

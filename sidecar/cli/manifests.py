@@ -1,4 +1,4 @@
-"""Read manifests and specifications from files, for commands that sign about them."""
+"""Reads manifests and specifications from files, for commands that sign about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name the evidence about a call that is there, verified, and counts for nothing now.
+"""Names the evidence about a call that is there, verified, and counts for nothing now.
 
 A denial states what is missing. The next question is whether it was ever signed: an approval whose
 key was rotated, or that has ended, is asked for as if nobody had approved.

@@ -1,4 +1,4 @@
-"""Check what a command is about to sign, and refuse it, or warn where ``--force`` is given."""
+"""Checks what a command is about to sign, and refuses it, or warns where ``--force`` is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report the evidence that a command signed and wrote."""
+"""Reports the evidence that a command signed and wrote."""
 
 from __future__ import annotations
 

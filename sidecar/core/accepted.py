@@ -1,4 +1,4 @@
-"""Attribute verified files to the authorities whose keys signed them, and index the evidence.
+"""Attributes verified files to the authorities whose keys signed them, and indexes the evidence.
 
 One payload in several envelopes is one piece of evidence with all their signers. Which keys count
 is looked up in the authorities' documents, so a changed document re-attributes what its changed

@@ -1,4 +1,4 @@
-"""Define the values that the steps of the predicate pass on: findings, chains, the assessment."""
+"""Defines the values that the steps of the predicate pass on: findings, chains, the assessment."""
 
 from __future__ import annotations
 

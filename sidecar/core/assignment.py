@@ -1,4 +1,4 @@
-"""Assign authorities to roles by a complete search: none fills two.
+"""Assigns authorities to roles by a complete search: none fills two.
 
 One authority, and one key, fills one role. A *slot* is something to be filled (the producer, a
 suite's evaluator, a role in one jurisdiction) and has options, best first. Only names that occur

@@ -1,4 +1,4 @@
-"""Choose one alternative for each name of a call, so that all of them hold together.
+"""Chooses one alternative for each name of a call, so that all of them hold together.
 
 Theory of operation. An alternative affects the others in one way only: it adds the grants that
 match its models, and their authorities may object to the whole call (``objectors``). Hence an

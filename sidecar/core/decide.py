@@ -1,4 +1,4 @@
-"""Decide: allow only if the assessment *and* the verdict allow.
+"""Decides: allows only if the assessment *and* the verdict allow.
 
 There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds,
 ``together`` joins several, and everything else can only make denials.

@@ -1,4 +1,4 @@
-"""Remember for which sectors and jurisdictions each environment was ever declared (law 5).
+"""Remembers for which sectors and jurisdictions each environment was ever declared (law 5).
 
 An authority objects where its grant overlaps the environment. If only the newest declaration
 counted, a customer could end a regulator's withdrawal by declaring its environment again without

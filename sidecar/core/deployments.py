@@ -1,4 +1,4 @@
-"""Resolve a deployment to the model that signed evidence binds it to (step 2).
+"""Resolves a deployment to the model that signed evidence binds it to (step 2).
 
 A deployment can be pointed at another model under the same name, by anyone who manages the account.
 Only the provider knows what it runs, so only a provider's binding (or that of a provider of record)

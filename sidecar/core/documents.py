@@ -1,4 +1,4 @@
-"""Parse the documents that an authority publishes as TUF targets.
+"""Parses the documents that an authority publishes as TUF targets.
 
 ``authority.json`` lists attestation keys, active and retired. ``withdrawals.json`` holds every no:
 withdrawals, failed evaluations, announced supersessions. ``trust-domains.json`` (a delegated role)

@@ -1,4 +1,4 @@
-"""Split DSSE envelopes, and verify which keys signed exactly their payload's bytes.
+"""Splits DSSE envelopes, and verifies which keys signed exactly their payload's bytes.
 
 ``parse`` only splits the envelope; ``verified_by`` returns the keys that signed its payload. The
 payload is not parsed here (DSSE v1.0.2, protocol.md).

@@ -1,4 +1,4 @@
-"""Select the signers and the declarations that count for a role in a scope.
+"""Selects the signers and the declarations that count for a role in a scope.
 
 A signer counts as agreement only by an active key in its window. *As signed*, it counts by any key
 that its authority lists: a retired key still identifies who signed.

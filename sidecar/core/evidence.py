@@ -1,4 +1,4 @@
-"""Parse and write in-toto Statements, and pair them with the keys that signed them.
+"""Parses and writes in-toto Statements, and pairs them with the keys that signed them.
 
 The predicate type alone decides which dataclass the predicate is read as (``kinds``; cosign
 CVE-2022-35929).

@@ -1,4 +1,4 @@
-"""Define the facts: OPA's ``input``, and the only data that a policy reads from a decision.
+"""Defines the facts: OPA's ``input``, and the only data that a policy reads from a decision.
 
 Every value here was proven by the structural predicate before it was written down: it comes from
 the request's bytes or from verified evidence, never from a header a client chose. The JSON Schema

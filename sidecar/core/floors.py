@@ -1,4 +1,4 @@
-"""Combine an environment's declarations with the operator's floors (law 5)."""
+"""Combines an environment's declarations with the operator's floors (law 5)."""
 
 from __future__ import annotations
 

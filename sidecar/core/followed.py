@@ -1,4 +1,4 @@
-"""Follow the trust states that another process advances, from its tables and changed views.
+"""Follows the trust states that another process advances, from its tables and changed views.
 
 The process that advances a state keeps its tables elsewhere (on disk) and reads them back. Another
 process that reads the same tables needs what is derived from the views: keys, and the index of each

@@ -1,4 +1,4 @@
-"""Define the operator's grants and floors, which no authority can declare for itself.
+"""Defines the operator's grants and floors, which no authority can declare for itself.
 
 A grant without patterns would cover nothing, or, read carelessly, everything; so every list must
 be written out, and ``**`` is the pattern for "all".

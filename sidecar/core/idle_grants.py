@@ -1,4 +1,4 @@
-"""Find grants that hold in no declared environment, and sandboxes that hold in too many.
+"""Finds grants that hold in no declared environment, and sandboxes that hold in too many.
 
 The usual cause of the former is a misspelt name. If the role is required, the first call fails and
 shows it. If the authority can only object, nothing would show that its withdrawals count nowhere.

@@ -1,4 +1,4 @@
-"""Name what a text that should be one key is instead, for error messages."""
+"""Names what a text that should be one key is instead, for error messages."""
 
 from __future__ import annotations
 

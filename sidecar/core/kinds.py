@@ -1,4 +1,4 @@
-"""Describe each kind of evidence in one row: the only place where kinds are enumerated.
+"""Describes each kind of evidence in one row: the only place where kinds are enumerated.
 
 Parsing, the indexes of the trust state, the cascade and the commands all read this table, so that
 a new kind is one row here and its dataclass in ``predicates``.

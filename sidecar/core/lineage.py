@@ -1,4 +1,4 @@
-"""List what evidence relies on, each named as a withdrawal would name it (law 6).
+"""Lists what evidence relies on, each named as a withdrawal would name it (law 6).
 
 The lineage is everything on the way to a model: keys, corpora, run, graders, evaluations, suites,
 environment, base model, deployment, specification, approvals and results.

@@ -1,4 +1,4 @@
-"""Keep track of successions and of what lineages named, one step at a time (laws 6 and 7).
+"""Keeps track of successions and of what lineages named, one step at a time (laws 6 and 7).
 
 What is added here is remembered for good: losing a file may only deny. Each method looks only at
 what a changed statement can have changed: its manifest, the manifests tuned from that, those that

@@ -1,4 +1,4 @@
-"""Define what is remembered so that losing a file undoes nothing.
+"""Defines what is remembered so that losing a file undoes nothing.
 
 Evidence only adds agreement, so losing a file may only deny. Facts in evidence that work against
 agreement are therefore remembered once seen, such as that a manifest took over from the one it

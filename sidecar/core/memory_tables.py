@@ -1,4 +1,4 @@
-"""Hold what is remembered as tables, so that remembering one thing more costs one thing."""
+"""Holds what is remembered as tables, so that one more entry costs one record."""
 
 from __future__ import annotations
 

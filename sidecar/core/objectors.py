@@ -1,4 +1,4 @@
-"""Determine whose withdrawals and whose silence count for a question.
+"""Determines whose withdrawals and whose silence count for a question.
 
 An objector is granted any role whose scope overlaps the question. Grants are the operator's, so no
 evidence that is lost, rotated or ended makes an objector cease to be one (laws 1 and 4); nor does a

@@ -1,4 +1,4 @@
-"""Define the predicate of each kind of evidence; ``kinds`` has one row for each of them."""
+"""Defines the predicate of each kind of evidence; ``kinds`` has one row for each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prove facts: write down what an admissible assessment rests on, for the policies.
+"""Proves facts: writes down what an admissible assessment rests on, for the policies.
 
 Evidence that counts together is shown together. What cannot be (two declarations of an environment,
 two manifests of a model) makes several assessments, and policies may be asked about each: then a

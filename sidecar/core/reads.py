@@ -1,4 +1,4 @@
-"""Record what the predicate reads of a trust state, to detect whether an answer still holds.
+"""Records what the predicate reads of a trust state, to detect whether an answer still holds.
 
 ``recording`` returns a state whose tables note every key that is looked up and the value found,
 absence included. Everything else about the state that the predicate could read is left empty, so

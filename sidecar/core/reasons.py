@@ -1,4 +1,4 @@
-"""Define the reason codes of replies, metrics, decision logs and documents, one row each.
+"""Defines the reason codes of replies, metrics, decision logs and documents, one row each.
 
 The order is the order of the predicate's steps; a denial carries the code of the first step that
 failed. ``ADMITTED`` is the only code that goes with an allow.

@@ -1,4 +1,4 @@
-"""Format the refusals of step 0: one line for each of its three commonest reasons."""
+"""Formats the refusals of step 0: one line for each of its three commonest reasons."""
 
 from __future__ import annotations
 

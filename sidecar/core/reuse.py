@@ -1,4 +1,4 @@
-"""Reuse an assessment for another credential of the same environment, at another time.
+"""Reuses an assessment for another credential of the same environment, at another time.
 
 Of a call the predicate reads what can name a model; of a credential its SPIFFE ID, its expiry and
 the roots that vouch for it. ``question`` empties all other fields, so that an assessment cannot

@@ -1,4 +1,4 @@
-"""Limit the evidence of one kind that policies see: the newest of each author in turn.
+"""Limits the evidence of one kind that policies see: the newest of each author in turn.
 
 Rules ask whether evidence exists that satisfies them, so evidence that is not shown can only cost
 an allow: a call that a part of the evidence admits, all of it admits. Every author is among what is

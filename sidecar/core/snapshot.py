@@ -1,4 +1,4 @@
-"""Define the trust state: one immutable snapshot of everything verified, indexed for the predicate.
+"""Defines the trust state: an immutable snapshot of everything verified, indexed for the steps.
 
 The request path reads one snapshot per request; ``trust_state.advance`` makes the next one.
 """

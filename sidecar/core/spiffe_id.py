@@ -1,4 +1,4 @@
-"""Check SPIFFE IDs. Imports nothing heavy: processes that only parse requests need it too."""
+"""Checks SPIFFE IDs. Imports nothing heavy: processes that only parse requests need it too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse strict JSON: refuse any text that two parsers could read differently.
+"""Parses strict JSON: refuses any text that two parsers could read differently.
 
 ``json`` from the standard library takes NaN, byte-order marks, UTF-16, lone surrogates and the last
 of several duplicate keys; other parsers take the first duplicate, or match keys without regard to

@@ -1,4 +1,4 @@
-"""Determine which manifest takes over from which (law 7); ``lineages`` keeps track of it.
+"""Determines which manifest takes over from which (law 7); ``lineages`` keeps track of it.
 
 A manifest that supersedes another takes over in an environment from when all its required results
 and approvals exist *as signed*: key status, windows and withdrawals aside, by authorities granted

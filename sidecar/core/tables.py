@@ -1,4 +1,4 @@
-"""Keep the tables of the trust state, so that a step writes only what it changes.
+"""Keeps the tables of the trust state, so that a step writes only what it changes.
 
 ``Drafts`` collects the changes of one step over the tables as they were. The implementation of the
 tables decides how changes are kept: ``Tables.with_changes`` makes persistent maps that share

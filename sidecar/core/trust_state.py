@@ -1,4 +1,4 @@
-"""Build trust states from what the control path obtained, one change at a time.
+"""Builds trust states from what the control path obtained, one change at a time.
 
 ``advance`` takes the state so far and what changed (files, views) and computes only what depends on
 that: whose evidence it is, the tables that hold it, what a withdrawal reaches, which successors are

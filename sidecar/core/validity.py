@@ -1,4 +1,4 @@
-"""Compute how long a decision holds: until the earliest end of anything it relies on."""
+"""Computes how long a decision holds: until the earliest end of anything it relies on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse OPA's answer so that only one exact shape can allow.
+"""Parses OPA's answer so that only one exact shape can allow.
 
 OPA answers HTTP 200 without ``result`` where a rule is undefined, and an old process could answer
 with old policies; so ``allow`` counts only beside the nonce of this very question and the policy

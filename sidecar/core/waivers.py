@@ -1,4 +1,4 @@
-"""Select the waivers of policy rules that count. Policies read them; no step depends on them.
+"""Selects the waivers of policy rules that count. Policies read them; no step depends on them.
 
 A waiver is optional evidence, so every doubt drops it instead of denying: a signer without the
 regulator role for exactly that jurisdiction, a key or a window that does not hold, stale trust

@@ -1,4 +1,4 @@
-"""Read and write signed documents: strict JSON, then strict types, then frozen values.
+"""Reads and writes signed documents: strict JSON, then strict types, then frozen values.
 
 One set of dataclasses serves the wire and the code: ``WIRE`` makes pydantic read and write them in
 camelCase, without coercion, ignoring unknown fields. A document that depends on a field older

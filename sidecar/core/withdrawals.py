@@ -1,4 +1,4 @@
-"""Index one authority's withdrawals and failures by what they withdraw.
+"""Indexes one authority's withdrawals and failures by what they withdraw.
 
 Law 3: withdrawing an approval, a result, a declaration or a binding also withdraws what the same
 author signed earlier on that matter. The index holds those older items as ``AuthoredNode``.

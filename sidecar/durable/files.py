@@ -1,4 +1,4 @@
-"""Write files durably: a reader finds the old bytes or the new ones, also after a power failure.
+"""Writes files durably: a reader finds the old bytes or the new ones, also after a power failure.
 
 Every function that writes syncs the file's bytes before its name appears, and the folder afterwards
 (fsync(2): syncing a file does not sync the folder entry that names it).

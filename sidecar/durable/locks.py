@@ -1,4 +1,4 @@
-"""Lock files: a lock of the kernel (flock(2)) ends with the process that holds it.
+"""Takes lock files: a lock of the kernel (flock(2)) ends with the process that holds it.
 
 The folder of a lock file exists; the file is created with mode 0600, and not followed if it is a
 link. Closing the descriptor releases the lock.

@@ -1,4 +1,4 @@
-"""Decide whether a file with a secret is kept from other users.
+"""Decides whether a file with a secret is kept from other users.
 
 The one rule for key files and credentials; it is PostgreSQL's for its server's key: nobody but the
 owner, except that of a file of root's a group may read. So a Secret of Kubernetes is mounted into a

@@ -1,4 +1,4 @@
-"""Read ``fleet.yaml``: the gates of an operator, each with its pinned key and where its status is.
+"""Reads ``fleet.yaml``: the gates of an operator, each with its pinned key and where its status is.
 
 A key is pinned on first use only by ``pin``, which a person calls; nothing pins by itself.
 """

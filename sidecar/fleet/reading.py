@@ -1,4 +1,4 @@
-"""Read the statuses of a fleet, and compare the versions in force with a published one."""
+"""Reads the statuses of a fleet, and compares the versions in force with a published one."""
 
 from __future__ import annotations
 

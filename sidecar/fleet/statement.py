@@ -1,4 +1,4 @@
-"""Define the status that a gate signs, as a DSSE envelope, and verify one.
+"""Defines the status that a gate signs, as a DSSE envelope, and verifies one.
 
 A status is no evidence: its payload type is another, so neither can be taken for the other. That a
 withdrawal is in force follows from versions and content and not from clocks: an authority's

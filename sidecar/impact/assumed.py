@@ -1,4 +1,4 @@
-"""Assume the credential of an environment, for questions that no workload asked."""
+"""Assumes the credential of an environment, for questions that no workload asked."""
 
 from __future__ import annotations
 

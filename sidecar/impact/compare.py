@@ -1,4 +1,4 @@
-"""Assess every use before and after a hypothetical withdrawal, and return what would stop.
+"""Assesses every use before and after a hypothetical withdrawal, and returns what would stop.
 
 The state after is made by ``trust_state.advance`` from the authority's view with one entry more, so
 that the withdrawal reaches what it would reach in a gate: the lineage, older statements of the same

@@ -1,4 +1,4 @@
-"""Make the lineage graph of an impact, and lay it out in layers from left to right.
+"""Makes the lineage graph of an impact, and lays it out in layers from left to right.
 
 Nodes are what is withdrawn, base models, manifests and environments; an edge leads from what is
 relied on to what relies on it. A node's layer is the longest path to it. Within a layer, nodes are

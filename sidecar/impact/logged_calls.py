@@ -1,4 +1,4 @@
-"""Read decision logs: which calls were admitted, from which environments, and when.
+"""Reads decision logs: which calls were admitted, from which environments, and when.
 
 Only admitted calls are counted: a withdrawal stops no other. A line that is not a decision, such as
 one of the gate's own log in the same stream, is counted and left out; so is a decision of which the

@@ -1,4 +1,4 @@
-"""Write an impact as one HTML page: the lineage graph as SVG, and the tables below it.
+"""Writes an impact as one HTML page: the lineage graph as SVG, and the tables below it.
 
 The page has no script and loads nothing: it can be mailed, printed and opened from a disk. Every
 name in it comes from evidence and is escaped; the content security policy permits styles alone.

@@ -1,4 +1,4 @@
-"""List the calls that a trust state could admit: what to assess before and after a withdrawal.
+"""Lists the calls that a trust state could admit: what to assess before and after a withdrawal.
 
 A use is one call from one environment. Uses come from the evidence (each manifest, deployment and
 base model, in each declared environment it is for) and from decision logs.

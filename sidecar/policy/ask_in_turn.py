@@ -1,4 +1,4 @@
-"""Ask policies about each choice of evidence until one is allowed, as a gate does.
+"""Asks policies about each choice of evidence until one is allowed, as a gate does.
 
 A gate's own loop (``gate.pipeline``) is asynchronous and bounded by the call's deadline; commands
 that explain or repeat decisions use this one.

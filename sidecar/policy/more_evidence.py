@@ -1,4 +1,4 @@
-"""Check that a rule never denies because there is more evidence (law 2).
+"""Checks that a rule never denies because there is more evidence (law 2).
 
 Theory of operation. A file of evidence may be lost, or never arrive. If a rule denied a call for
 one result or one approval too many, losing that file would admit it. So each call that a package

@@ -1,4 +1,4 @@
-"""Read the names that policies know, without OPA: jurisdictions, sectors, risk classes, rules.
+"""Reads the names that policies know, without OPA: jurisdictions, sectors, risk classes, rules.
 
 Rules are found by the ``code`` of their METADATA comments. That is enough to suggest a name to a
 person; what OPA evaluates is what OPA parses.

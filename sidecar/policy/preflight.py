@@ -1,4 +1,4 @@
-"""List what an adaptation will be asked for, before its manifest is signed.
+"""Lists what an adaptation will be asked for, before its manifest is signed.
 
 Theory of operation. A draft (an environment, an envelope, what the manifest will declare) is
 completed as if every suite passed and every required role approved, and OPA is asked for its

@@ -1,4 +1,4 @@
-"""Define the descriptor of a provider: all that is specific to one kind of upstream.
+"""Defines the descriptor of a provider: all that is specific to one kind of upstream.
 
 One module of this package per provider, each with one ``PROVIDER``. A missing part is an error when
 the module is imported, so no provider is served with an incomplete description.

@@ -1,4 +1,4 @@
-"""Format the refusals of stored objects, each with its remedy."""
+"""Formats the refusals of stored objects, each with its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take one step of a history: the table of verbs, and what each of them does."""
+"""Takes one step of a history: the table of verbs, and what each of them does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a history from YAML; every mistake is reported with its line.
+"""Reads a history from YAML; every mistake is reported with its line.
 
 Strict like ``trust.yaml``: an unknown key, or one given twice, is an error.
 """

@@ -1,4 +1,4 @@
-"""Find what a step names in the world, or state what could have been named."""
+"""Finds what a step names in the world, or states what could have been named."""
 
 from __future__ import annotations
 

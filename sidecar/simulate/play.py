@@ -1,4 +1,4 @@
-"""Play a history: take each step, ask every question, and compare with what was expected."""
+"""Plays a history: takes each step, asks every question, and compares with what was expected."""
 
 from __future__ import annotations
 

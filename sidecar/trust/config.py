@@ -1,4 +1,4 @@
-"""Read the operator's ``trust.yaml`` and its pinned roots once, into frozen values.
+"""Reads the operator's ``trust.yaml`` and its pinned roots once, into frozen values.
 
 Every mistake is found here, before anything is served, and reported as one line with the file, the
 place and the remedy. Sources are *not* checked: one that is absent or silent is not a mistake in

@@ -1,4 +1,4 @@
-"""Define the schema of ``trust.yaml``, and report a mistake in it in one line.
+"""Defines the schema of ``trust.yaml``, and reports a mistake in it in one line.
 
 Strict on purpose: an unknown key, a key given twice or an empty list would otherwise weaken a
 requirement silently.

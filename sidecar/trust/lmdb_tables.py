@@ -1,4 +1,4 @@
-"""Read the trust state's tables from LMDB: one epoch whole, each value when it is asked for.
+"""Reads the trust state's tables from LMDB: one epoch whole, each value when it is asked for.
 
 Theory of operation. An ``Epoch`` is one read transaction. LMDB keeps the pages that it sees for as
 long as it is open, so a holder of an epoch's tables sees that epoch, whatever is committed

@@ -1,4 +1,4 @@
-"""Write the operator's configuration as a record of the store, for the processes that read it.
+"""Writes the operator's configuration as a record of the store, for the processes that read it.
 
 A state and the configuration that it follows from belong together: readers of the store take both
 from one transaction, so that a changed ``trust.yaml`` is never combined with tables of the one

@@ -1,4 +1,4 @@
-"""Read envelopes and statements as ``core`` does, in a third of the time where they are plain.
+"""Reads envelopes and statements as ``core`` does, in a third of the time where they are plain.
 
 Nearly all evidence is short, without escapes, and has plain numbers. For such a text, the bytes
 outside its strings show whether a fast parser returns what the strict one would; for a text that

@@ -1,4 +1,4 @@
-"""Write keys and values of the trust state's tables as bytes, and read them back.
+"""Writes keys and values of the trust state's tables as bytes, and reads them back.
 
 A record is ``checksum · length of a long key · that key · value``. The checksum covers the table's
 name, the key and the value, so that a record that was torn, flipped or moved is found when it is

@@ -1,4 +1,4 @@
-"""Refresh one authority: fetch what its source holds now, verify it and keep it.
+"""Refreshes one authority: fetches what its source holds now, verifies it and keeps it.
 
 python-tuf does the client workflow of the TUF specification (5.3 to 5.7) over values; around it is
 what it leaves open: roots that count one key twice are refused before it sees them, a replaced

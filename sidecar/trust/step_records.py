@@ -1,4 +1,4 @@
-"""Write the changes of one step as records, table by table."""
+"""Writes the changes of one step as records, table by table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find texts that differ from one that was read strictly in the contents of strings alone.
+"""Finds texts that differ from one that was read strictly in the contents of strings alone.
 
 Theory of operation. Evidence of one kind mostly differs in digests, names and times. Where a text
 has no escapes, quotes are where its strings begin and end. What is outside of them (the *shape*),

@@ -1,4 +1,4 @@
-"""Read one authority's view from what is kept: by one path after refresh and restart.
+"""Reads one authority's view from what is kept: by one path after refresh and restart.
 
 Theory of operation. ``read_kept`` trusts nothing that is on disk but the pinned root. It follows
 the chain of roots, and from the root under which the last complete set was verified it verifies

@@ -1,4 +1,4 @@
-"""Write authorities' views as records of the store, a record for each document.
+"""Writes authorities' views as records of the store, a record for each document.
 
 A heartbeat changes a view's expiry and version; its documents may be large and are not written
 again.

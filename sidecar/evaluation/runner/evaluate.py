@@ -1,4 +1,4 @@
-"""Run suites and grade them: first the answers, then the judges' grades of them."""
+"""Runs suites and grades them: first the answers, then the judges' grades of them."""
 
 from __future__ import annotations
 
