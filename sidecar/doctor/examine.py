@@ -23,6 +23,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("sources", sources.sources),
     ("evidence folder", sources.evidence_folders),
     ("decision log", files.decision_log),
+    ("state folder", files.state_folder),
     ("gate", gate.health),
     ("status", gate.reported_status),
     ("OPA", gate.engine),

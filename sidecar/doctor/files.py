@@ -21,8 +21,10 @@ _MAX_FILES = 10_000
 _MAX_TOLD = 3
 _OTHERS_WRITE = 0o022
 _LITTLE_ROOM = 256 << 20
+_NO_ROOM = 1 << 20
 _LARGE_LOG = 1 << 30
 _MIB = 1 << 20
+MAKE_ROOM = "Make room on its disk"
 
 
 def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
@@ -98,12 +100,39 @@ def decision_log(installation: Installation) -> tuple[Diagnosis, ...]:
         return (fail("decision log", f"{path}: {error.strerror}", "Create its folder."),)
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         return (fail("decision log", f"{path} cannot be written", "Give it to the gate's user."),)
-    detail = f"{path}: {size / _MIB:.1f} MiB, room for {room / _MIB:.0f} MiB"
-    if room < _LITTLE_ROOM or size > _LARGE_LOG:
-        return (
-            warn("decision log", detail, "Rotate it: rename it, and the gate opens a new one."),
-        )
-    return (ok("decision log", detail),)
+    return (_log_room(f"{path}: {size / _MIB:.1f} MiB", size, room),)
+
+
+def _log_room(detail: str, size: int, room: int) -> Diagnosis:
+    """Return what is found of a log that can be written, by its size and the bytes left."""
+    detail = f"{detail}, room for {room / _MIB:.0f} MiB"
+    if room < _NO_ROOM:
+        # Rotating frees nothing.
+        why = f"{detail}: once it is full nothing is admitted"
+        return fail("decision log", why, f"{MAKE_ROOM}; the gate goes on by itself.")
+    if size > _LARGE_LOG:
+        return warn("decision log", detail, "Rotate it: rename it, and the gate opens a new one.")
+    if room < _LITTLE_ROOM:
+        return warn("decision log", detail, f"{MAKE_ROOM}.")
+    return ok("decision log", detail)
+
+
+def state_folder(installation: Installation) -> tuple[Diagnosis, ...]:
+    """Check that there is room to keep what is verified; a finding only where there is little."""
+    if installation.config is None:
+        return ()
+    try:
+        folder = trust_config.load(installation.config.trust).state_dir
+        room = shutil.disk_usage(folder).free
+    except (OSError, trust_config.TrustConfigError):
+        return ()  # the check of trust.yaml, or of permissions, names it
+    detail = f"{folder}: room for {room / _MIB:.0f} MiB"
+    if room < _NO_ROOM:
+        why = f"{detail}: what authorities publish now is not kept for a restart"
+        return (fail("state folder", why, f"{MAKE_ROOM}; the gate goes on by itself."),)
+    if room < _LITTLE_ROOM:
+        return (warn("state folder", detail, f"{MAKE_ROOM}."),)
+    return ()
 
 
 def _secret(installation: Installation) -> Iterator[Path]:

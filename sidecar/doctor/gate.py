@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -195,7 +197,7 @@ def _authorities(
 
 def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis | None:
     name, error = f"authority {entry['name']}", entry["error"]
-    publish = "Have the authority publish again (admit authority publish)."
+    publish = _unless_full(error, "Have the authority publish again (admit authority publish).")
     if entry["expires"] is None:
         return fail(
             name,
@@ -219,6 +221,13 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     if expires - now < 2 * poll:
         return warn(name, f"ends in {left}, in less than two poll intervals", publish)
     return None
+
+
+def _unless_full(problem: str | None, remedy: str) -> str:
+    """Return the remedy of a problem, which is another one where the gate's disk is full."""
+    if os.strerror(errno.ENOSPC) not in (problem or ""):
+        return remedy
+    return "Make room on the disk of the gate's state folder; the gate goes on by itself."
 
 
 def _idle_grants(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
@@ -260,7 +269,10 @@ def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
         yield warn(
             "evidence",
             f"cannot be read by the gate: {problem}",
-            "Give the folder and its files to the gate's user; what was verified before stays.",
+            _unless_full(
+                problem,
+                "Give the folder and its files to the gate's user; what was verified before stays.",
+            ),
         )
     if evidence["waiting"]:
         yield warn(

@@ -109,7 +109,7 @@ class OpaProcess:
             began = time.monotonic()
             if self._child is not None:
                 code = await self._child.wait()
-                log.error("OPA exited with status %s; it is restarted", code)
+                log.error("OPA %s; it is restarted", _ending(code))
             pause = 0.0 if time.monotonic() - began > _STEADY_SECONDS else max(pause * 2, 0.1)
             await asyncio.sleep(min(pause, _LONGEST_PAUSE))
             self._on_restart()
@@ -196,3 +196,16 @@ def log_text(line: str) -> str:
         return line
     more = [f"{name}={value}" for name, value in entry.items() if name not in _STATED]
     return " ".join([entry["msg"], *more])
+
+
+def _ending(code: int) -> str:
+    """Return how a process ended, by its exit status or, below 0, the signal."""
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    # Only the kernel ends it so by itself, and its log is the one that has the reason.
+    killed = " (no memory left? see the kernel's log)" if -code == signal.SIGKILL else ""
+    return f"was ended by {name}{killed}"

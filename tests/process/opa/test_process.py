@@ -103,7 +103,9 @@ def test_a_bundle_that_is_changed_while_it_is_served_is_not_served_after_a_resta
     assert asyncio.run(story()) == "down"
 
 
-def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
+def test_a_child_that_is_killed_is_started_again_and_the_log_names_the_signal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> tuple[bool, list[int]]:
         restarts: list[int] = []
         async with child(tmp_path, restarts) as process:
@@ -118,6 +120,8 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
             return (await ask(process)).allow, restarts
 
     assert asyncio.run(story()) == (True, [1])
+    why = "OPA was ended by SIGKILL (no memory left? see the kernel's log); it is restarted"
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [why]
 
 
 def test_nothing_is_left_after_the_end(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ def test_a_gate_in_which_all_is_in_order_has_no_trouble() -> None:
     assert troubles(status()) == []
 
 
+FULL = "No space left on device"
+MAKE_ROOM = "Make room on the disk of the gate's state folder; the gate goes on by itself."
 IGNORED = [{"role": "evaluator", "silence": "ignored"}]
 CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
     "an authority that was not heard is no reason to wait until it expires": (
@@ -105,6 +107,22 @@ CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
             "evidence",
             "cannot be read by the gate: evidence: Permission denied",
             "Give the folder and its files to the gate's user; what was verified before stays.",
+        ),
+    ),
+    "a state folder without room, which no authority can mend": (
+        {"authorities": [authority(error=f"state/regulator cannot be written: {FULL}")]},
+        warn(
+            "authority regulator",
+            f"cannot be refreshed (state/regulator cannot be written: {FULL}); ends in 3 d",
+            MAKE_ROOM,
+        ),
+    ),
+    "evidence that is verified and cannot be kept": (
+        {"evidence": evidence(problems=[f"state/verified.lmdb cannot be written: {FULL}"])},
+        warn(
+            "evidence",
+            f"cannot be read by the gate: state/verified.lmdb cannot be written: {FULL}",
+            MAKE_ROOM,
         ),
     ),
     "evidence that waits": (
