@@ -72,7 +72,7 @@ def test_a_table_that_is_shown_while_one_waits_does_not_repeat_itself(
 ) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, height=24, color_system=None)
-    monkeypatch.setattr(command, "Console", lambda **_: terminal)
+    monkeypatch.setattr(command, "PlainConsole", lambda **_: terminal)
     monkeypatch.setattr(command, "_AGAIN_SECONDS", 0.01)
     reads: list[int] = []
     read = read_fleet
