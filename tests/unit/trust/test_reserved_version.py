@@ -118,7 +118,7 @@ def test_law_1_of_what_not_even_the_version_can_be_kept_only_the_no_counts(
     gate.room = 0
     assert gate.read() == (1, False)
     assert "its agreement does not count" in gate.error
-    assert "could not be kept" in gate.refresher.status.stale(now())
+    assert "was not kept" in gate.refresher.status.stale(now())
     gate.room = None
     assert gate.read() == (1, True)
     for spoil in (Path.unlink, lambda path: path.write_bytes(b"x")):
