@@ -119,6 +119,7 @@ def test_the_changelog_has_one_line_for_a_change_and_the_version_of_the_package(
     entries = [" ".join(found.split()) for found in re.findall(r"^- .*(?:\n  .*)*", text, re.M)]
     assert entries
     assert [entry for entry in entries if len(entry) > LONGEST_ENTRY] == []
+    assert sorted({entry for entry in entries if entries.count(entry) > 1}) == []
 
 
 def test_the_readme_says_that_no_licence_is_chosen_until_one_is() -> None:
