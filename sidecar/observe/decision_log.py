@@ -35,8 +35,10 @@ _RETRY_SECONDS = 0.25
 _CLOSE_SECONDS = 0.001
 """A line that follows another one within this time waits for more."""
 _BUSY_SECONDS = 0.001
-_BUSY_TRIES = 100
-"""Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
+BUSY_PATIENCE = 0.5
+"""A full pipe, or another process's lock, is tried again every ``_BUSY_SECONDS``, and counts as a
+failure after this time: whoever holds the lock may wait for a processor or for the disk. Together
+with the gate's deadline it is shorter than Envoy waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class DecisionLog:
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
         self._recorded = float("-inf")
-        self._busy = 0
+        self._busy_since: float | None = None
         self._writable = True
         self._broken = False
 
@@ -124,12 +126,13 @@ class DecisionLog:
         """Write the queued lines, trying once more, and close the file."""
         if self._timer is not None:
             self._timer.cancel()
-        tries = _BUSY_TRIES
-        while self._queue and tries:
+        end = time.monotonic() + BUSY_PATIENCE
+        while self._queue and time.monotonic() < end:
             try:
                 self._write()
             except OSError as error:
-                tries = tries - 1 if error.errno == errno.EAGAIN else 0
+                if error.errno != errno.EAGAIN:
+                    break
                 time.sleep(_BUSY_SECONDS)
         self._refuse_waiting()
         if self._queue:
@@ -160,14 +163,15 @@ class DecisionLog:
         try:
             self._write()
         except OSError as error:
-            moved = begun != (len(self._queue), self._begun)
-            self._busy = 0 if moved else self._busy + 1
-            if error.errno == errno.EAGAIN and self._busy < _BUSY_TRIES:
+            now = time.monotonic()
+            if self._busy_since is None or begun != (len(self._queue), self._begun):
+                self._busy_since = now
+            if error.errno == errno.EAGAIN and now - self._busy_since < BUSY_PATIENCE:
                 self._again(_BUSY_SECONDS)
             else:
                 self._failed(error)
         else:
-            self._busy = 0
+            self._busy_since = None
             if not self._writable:
                 log.warning("the decision log can be written again")
                 self._writable = True
@@ -180,7 +184,7 @@ class DecisionLog:
     def _failed(self, error: OSError) -> None:
         if self._writable:
             log.error("the decision log cannot be written, nothing is admitted: %s", error)
-        self._writable, self._busy = False, 0
+        self._writable, self._busy_since = False, None
         self._refuse_waiting()
         self._again(_RETRY_SECONDS)
 

@@ -321,7 +321,10 @@ def test_a_log_whose_folder_is_gone_admits_nothing_until_it_is_back(tmp_path: Pa
     assert asyncio.run(story()) == [True, False, True]
 
 
-def test_two_processes_share_a_log_without_merging_lines(tmp_path: Path) -> None:
+def test_two_processes_share_a_log_without_merging_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision_log, "BUSY_PATIENCE", 60.0)
     path = tmp_path / "log.jsonl"
     held = os.open(path, os.O_WRONLY | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -329,10 +332,11 @@ def test_two_processes_share_a_log_without_merging_lines(tmp_path: Path) -> None
     async def story() -> list[bool]:
         with opened(path, []) as log:
             waiting = asyncio.ensure_future(written(log))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.3)  # it waits for a processor, or for the disk
             assert (path.read_bytes(), waiting.done()) == (b"", False)
             os.close(held)
             recorded = await waiting
+            monkeypatch.setattr(decision_log, "BUSY_PATIENCE", 0.05)
             other = os.open(path, os.O_WRONLY)
             fcntl.flock(other, fcntl.LOCK_EX)  # by a process that hangs
             recorded += await written(log)
