@@ -15,8 +15,6 @@ import json
 import os
 import secrets
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,16 +32,15 @@ from admissibility_devtools.demo.gate_process import GateProcess
 from admissibility_devtools.tools.envoy_config import credential_document, reference, render
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.opa.location import opa_path
-from tests.bench import cpu, upstream
+from tests.bench import cpu, loading, upstream
 from tests.bench.size import signed
 from tests.bench.stand import PATH, child_named
-from tests.bench.wrk import NUMBER, Measured, Question, VoidError, measure
+from tests.bench.wrk import NUMBER, Measured, Question, measure
 from tests.process.service.site import Site, in_the_present
 from tests.support.sigterm import unwind_on_sigterm
 from tests.support.simulator.constants import MODEL
 
 CONNECTIONS = 32
-_LOADING_SECONDS = 1_800.0
 _WAYS: dict[str, dict[str, int]] = {"leased": {}, "fresh": {"max_leases": 0}}
 
 Sizes = Annotated[str, typer.Option(help="Numbers of other manifests, separated by commas.")]
@@ -159,7 +156,7 @@ def _gates(site: Site, size: int, upstream_port: int, key: str) -> Iterator[list
             gate = on.enter_context(GateProcess(folder))
             gate.configure({**site.settings, "trust": str(site.trust), **settings})
             gate.spawn()
-            _loaded(gate, size)
+            loading.wait(gate, size + 1)
             credential = folder / "credential.yaml"
             credential.touch(0o600)
             credential.write_text(credential_document(f"Bearer {key}"), encoding="utf-8")
@@ -176,20 +173,6 @@ def _gates(site: Site, size: int, upstream_port: int, key: str) -> Iterator[list
             parts = {"gate": gate.pid, "opa": child_named("opa", gate.pid)}
             served.append(_Served(size, way, envoy, parts))
         yield served
-
-
-def _loaded(gate: GateProcess, others: int) -> None:
-    """Wait until the gate is ready, and knows the model that is called and all others."""
-    until = time.monotonic() + _LOADING_SECONDS
-    while not gate.ready and time.monotonic() < until:
-        time.sleep(0.5)
-    gate.await_ready()
-    while time.monotonic() < until:
-        with urllib.request.urlopen(f"{gate.metrics}/status", timeout=30) as reply:
-            if json.load(reply)["evidence"]["manifests"] > others:
-                return
-        time.sleep(0.5)
-    raise VoidError(f"{others} manifests were not verified in {_LOADING_SECONDS:.0f} s")
 
 
 def _question(token: str) -> Question:
