@@ -145,7 +145,7 @@ def test_a_home_from_a_backup_goes_on_from_what_the_place_holds(acme: Home, tmp_
     shutil.copytree(acme.path, backup)
     withdraw(acme, NO.kind, NO.subject, NO.reason, NO.effective, NOW)
     publish_repository(acme, place)
-    commands = re.search(r"<!-- restore.*?```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    commands = re.search(r"restores a home with.*?```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     assert commands is not None
     script = commands[1].replace("/srv/www/acme", str(place.folder))
     where = {**os.environ, "ADMIT_HOME": str(backup)}
