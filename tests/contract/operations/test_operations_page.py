@@ -9,14 +9,16 @@ from tests.contract.operations.generate_page import PAGE, page
 
 
 def test_the_page_is_in_step() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page()
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
 
 
 def test_every_row_of_every_table_is_listed_once() -> None:
     text = PAGE.read_text(encoding="utf-8")
     told = {}
     for name, provider in PROVIDERS.items():
-        section = text.split(f"## {provider.title} (`api: {name}`)\n", 1)[1].split("\n## ", 1)[0]
+        heading = f"## {provider.title} (`api: {name}`)\n"
+        assert heading in text, "run `make reference`"
+        section = text.split(heading, 1)[1].split("\n## ", 1)[0]
         told[name] = re.findall(r"^\| `([\w.]+)` \| ([A-Z]+) `([^`]+)`", section, flags=re.M)
     assert told == {
         api.name: [(row.name, row.method, row.route) for row in api.operations]

@@ -10,7 +10,7 @@ from tests.unit.envoy_extauthz_lint.generate_page import PAGE, TITLES, page
 
 
 def test_the_page_is_in_step() -> None:
-    assert PAGE.read_text() == page()
+    assert PAGE.read_text() == page(), "run `make reference`"
 
 
 def test_every_rule_says_what_why_and_what_instead() -> None:

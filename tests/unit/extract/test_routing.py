@@ -29,7 +29,7 @@ def test_a_route_without_a_table_is_refused(provider: str, api: str | None) -> N
     assert ask(as_check_request(provider=provider, api=api)) == (
         Reason.UNSUPPORTED_OPERATION,
         f"this route's api is {api or provider!r}; have the operator set context_extensions.api"
-        " to one of azure, bedrock, ollama, openai, sglang, vertex, vllm",
+        f" to one of {', '.join(PROVIDERS)}",
     )
 
 
