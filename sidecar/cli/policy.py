@@ -328,12 +328,16 @@ def build(
 ) -> None:
     """Build the bundle with its revision and sign it, for gates that have the public key.
 
+    Policies that fail the types check of `admit policy check` are not signed: a rule that misspells
+    a fact denies nothing.
+
     Examples:
         admit policy build --key policy.key.pem --out policy.tar.gz
     """
     signer, policy = signing.signing_key(key), tree.read(policies)
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         made = bundle.build(opa_path(), policy, Path(folder), signer)
+        checks.insist_on_types(opa_path(), policies)
         _place(made.path, out)
     facts = {
         "bundle": str(out),

@@ -93,17 +93,27 @@ def test_policies_that_fail_the_types_check_are_not_compared(tmp_path: Path) -> 
     )
 
 
-def test_a_bundle_that_cannot_be_built_leaves_the_one_that_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rules", "refusal"),
+    [
+        ("x := \n", "admit: OPA refuses the policies: "),
+        ("x if input.enviroment == 1\n", "admit: {path}:{row}: undefined ref: input.enviroment; "),
+    ],
+    ids=["that do not parse", "that misspell a fact"],
+)
+def test_policies_that_cannot_be_meant_are_not_signed_and_the_bundle_that_is_there_stays(
+    tmp_path: Path, rules: str, refusal: str
+) -> None:
     tree, out = copy_policies(tmp_path), tmp_path / "bundle.tar.gz"
     key, _ = write_pair(tmp_path, "policy")
     admit("policy", "build", "--policies", POLICIES, "--key", key, "--out", out)
-    good = out.read_bytes()
-    (tree / "lib" / "dates" / "dates.rego").write_text("package lib.dates\n\nx := \n")
+    good, path = out.read_bytes(), tree / "lib" / "dates" / "dates.rego"
+    path.write_text(path.read_text() + rules)
     refused = admit("policy", "build", "--policies", tree, "--key", key, "--out", out, code=2)
-    assert refused.stderr.startswith("admit: OPA refuses the policies: ")
+    assert refused.stderr.startswith(refusal.format(path=path, row=path.read_text().count("\n")))
     assert refused.stderr.count("\n") == 1
     assert out.read_bytes() == good
-    assert [path.name for path in tmp_path.glob(".*")] == []
+    assert [each.name for each in tmp_path.glob(".*")] == []
 
 
 def test_pages_of_policies_that_cannot_be_read_are_left_as_they_are(tmp_path: Path) -> None:
