@@ -47,11 +47,11 @@ from sidecar.service.startup import (
     read_clock,
     shared_port,
     start_errors,
+    start_required,
     started_clock,
     starting,
     stop_signals,
     until,
-    watch_server,
 )
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog
@@ -110,17 +110,17 @@ def serve(path: Path, workers: int | None, report: Callable[[StartError], None])
 
 
 async def _run(config: SidecarConfig, trust: TrustConfig) -> int:
-    """Run the gate until a signal, or until its server fails; return the exit status."""
+    """Run the gate until a signal, or until a part fails that it needs; return the exit status."""
     allow_connections()
     stopped, hurry = stop_signals()
     async with running(config, trust, hurry) as gate:
-        while not gate.server_failed and not await until(stopped, _WATCH_SECONDS):
+        while not gate.failed and not await until(stopped, _WATCH_SECONDS):
             pass
-        if gate.server_failed:
+        if gate.failed:
             hurry.set()  # nothing in flight is answered any more
         else:
             log.info("stopping; what is in flight may take %d s", config.stop_seconds)
-    return int(gate.server_failed)
+    return int(bool(gate.failed))
 
 
 @contextlib.asynccontextmanager
@@ -171,12 +171,12 @@ async def running(
         parts.gate_status.listen = bound(config.listen, port)
         stack.callback(keep_time, parts.state_dir, parts.clock, parts.holder)
         stack.push_async_callback(_drain, parts, server, hurry or asyncio.Event())
-        failing = asyncio.create_task(watch_server(server, parts.gate_status), name="server")
-        stack.push_async_callback(cancel, failing)
-        watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
-        stack.push_async_callback(cancel, watcher)
-        keeper = asyncio.create_task(_keep(parts, server), name="clock")
-        stack.push_async_callback(cancel, keeper)
+        for what, work in (
+            ("the gRPC server", server.wait_for_termination()),
+            ("the watch of the policy engine", _watch(parts, policies, server)),
+            ("the watch of the clock", _keep(parts, server)),
+        ):
+            stack.push_async_callback(cancel, start_required(work, what, parts.gate_status))
         if config.status_folder is not None:
             publisher = asyncio.create_task(signer.publish(config.status_folder), name="status")
             stack.push_async_callback(cancel, publisher)

@@ -9,8 +9,9 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.formats.addresses import split_address
@@ -220,13 +221,26 @@ async def until(stopped: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def watch_server(server: GateServer, status: GateStatus) -> None:
-    """State it where the server fails, so that the process ends rather than answer nothing."""
-    try:
-        await server.wait_for_termination()
-    except Exception:  # noqa: BLE001 - the server has logged it
-        log.critical("the gRPC server failed; this process ends")
-        status.server_failed = True
+def start_required(
+    work: Coroutine[Any, Any, None], what: str, status: GateStatus
+) -> asyncio.Task[None]:
+    """Start a task that the gate needs: where it fails, that is stated, and the process ends.
+
+    Args:
+        work: What it does.
+        what: Its name in the status and in the log, such as "the gRPC server".
+        status: Where the failure is stated.
+    """
+    task = asyncio.create_task(work, name=what)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("%s failed; this process ends", what, exc_info=error)
+            status.failed = what
+
+    task.add_done_callback(ended)
+    return task
 
 
 async def cancel(work: asyncio.Task[None]) -> None:

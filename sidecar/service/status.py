@@ -36,7 +36,7 @@ class GateStatus:
         policy_error: Why the current policies are not in force; empty if they are.
         clock_problem: Why the clock is unreliable; empty if it is reliable.
         stopping: Whether the gate ends once nothing is in flight.
-        server_failed: Whether the gRPC server can answer no call any more; the process ends.
+        failed: Which part failed that nothing replaces, such as the gRPC server; the process ends.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
@@ -47,21 +47,21 @@ class GateStatus:
     policy_error: str = ""
     clock_problem: str = ""
     stopping: bool = False
-    server_failed: bool = False
+    failed: str = ""
     listen: str = ""
     metrics: str = ""
 
     @property
     def ready(self) -> bool:
         """Return whether requests can be decided; health checks and `/healthz` report it."""
-        able = self.started and not self.server_failed
+        able = self.started and not self.failed
         return able and not self.clock_problem and not self.stopping
 
     def not_ready(self, statuses: tuple[AuthorityStatus, ...]) -> tuple[str, ...]:
         """Return why the gate is not ready; empty if it is."""
         found = [self.clock_problem] if self.clock_problem else []
-        if self.server_failed:
-            found.append("the gRPC server failed")
+        if self.failed:
+            found.append(f"{self.failed} failed")
         if self.stopping:
             found.append("the gate is stopping")
         elif not self.started:

@@ -35,11 +35,11 @@ from sidecar.service.startup import (
     open_observer,
     read_clock,
     shared_port,
+    start_required,
     started_clock,
     starting,
     stop_signals,
     until,
-    watch_server,
 )
 from sidecar.service.status import GateStatus
 from sidecar.trust.followed_store import FollowedStore
@@ -71,11 +71,13 @@ async def run(setup: Setup) -> None:
             await worker.server.start(setup.config.listen)
         worker.listening = True
         bodies = asyncio.create_task(worker.bodies.start(), name="bodies")
-        failing = asyncio.create_task(watch_server(worker.server, worker.status), name="server")
+        failing = start_required(
+            worker.server.wait_for_termination(), "the gRPC server", worker.status
+        )
         while not stopped.is_set():
             await worker.look()
-            if worker.status.server_failed:
-                raise RuntimeError("the gRPC server failed")
+            if worker.status.failed:
+                raise RuntimeError(f"{worker.status.failed} failed")
             await until(stopped, BEAT_SECONDS if worker.status.ready else _UNREADY_SECONDS)
         failing.cancel()
         worker.status.stopping = True
