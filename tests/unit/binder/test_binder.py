@@ -206,6 +206,7 @@ def test_a_model_tuned_from_a_bound_model_gets_it_as_its_parent(world: World) ->
     assert manifest.model.parent == DigestSet(bound.manifests[parent])
 
 
+@pytest.mark.slow
 def test_a_job_that_is_refused_is_tried_ever_less_often(world: World) -> None:
     job = world.submit()
     world.account.finish(job)

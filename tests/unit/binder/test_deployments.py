@@ -105,6 +105,7 @@ def test_a_deployment_is_bound_with_its_sku_and_renewed_at_half_of_its_window(
     assert len(list((account.folder / "out").glob("*.dsse.json"))) == 1
 
 
+@pytest.mark.slow
 def test_of_renewals_a_home_keeps_the_first_the_last_and_each_change(account: Account) -> None:
     step = timedelta(hours=5)  # so that each round signs anew what holds for two hours
     for _ in range(2):  # two and a half days each, with another record in between

@@ -43,11 +43,13 @@ def texts() -> Iterator[tuple[str, str]]:
                     yield path.relative_to(ROOT).as_posix(), value
 
 
+@pytest.mark.slow
 def test_a_message_names_no_file_of_the_repository_that_an_installation_lacks() -> None:
     found = {(path, text) for path, text in texts() if _FILE.search(text)}
     assert {path for path, _ in found} == {"sidecar/cli/docs.py"}
 
 
+@pytest.mark.slow
 def test_every_page_and_section_that_a_message_names_can_be_printed() -> None:
     named = {each for _, text in texts() for each in NAMED.findall(text)}
     assert {page for page, _ in named} >= {"trust", "envoy-lint", "operations", "sre"}

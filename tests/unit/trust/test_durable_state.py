@@ -134,6 +134,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_its_last_step(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     ran = subprocess.run(
@@ -308,6 +309,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [verified_store.FORMAT, "next"])
 def test_a_gate_beside_another_begins_with_what_that_wrote_and_takes_the_store_over(
     folder: Path, written: str, monkeypatch: pytest.MonkeyPatch

@@ -124,6 +124,7 @@ def soon_over(repo: Repository, state: Path) -> AuthorityView:
     return fresh(repo, state)
 
 
+@pytest.mark.slow
 def test_a_frozen_authority_expires_and_says_so(repo: Repository, state: Path) -> None:
     view = soon_over(repo, state)
     assert view.expires == repo.expires["timestamp"]

@@ -56,6 +56,7 @@ def files(repo: Repository) -> dict[str, bytes]:
     return dict(sorted(found.items(), key=lambda each: "timestamp" in each[0]))
 
 
+@pytest.mark.slow
 def test_a_withdrawal_outlives_every_fault_and_the_next_one_arrives_by_itself(
     transport: Transport, tmp_path: Path, state: Path
 ) -> None:
