@@ -276,7 +276,7 @@ def diff(
     """
     program, total = opa_path(), replay.count(facts)
     old, changed = revision.resolve(before, after), tree.read(after)
-    checks.insist_on_types(program, after)
+    checks.require_types(program, after)
     changes = [as_ifs.parse(text, changed.jurisdictions) for text in as_if or ()]
     console = PlainConsole(stderr=True)
     with (
@@ -334,10 +334,10 @@ def build(
     Examples:
         admit policy build --key policy.key.pem --out policy.tar.gz
     """
-    signer, policy = signing.signing_key(key), tree.read(policies)
+    signer, policy, program = signing.signing_key(key), tree.read(policies), opa_path()
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
-        made = bundle.build(opa_path(), policy, Path(folder), signer)
-        checks.insist_on_types(opa_path(), policies)
+        made = bundle.build(program, policy, Path(folder), signer)
+        checks.require_types(program, policies)
         _place(made.path, out)
     facts = {
         "bundle": str(out),

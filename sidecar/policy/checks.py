@@ -88,7 +88,7 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
         yield Checked(name, problems, time.perf_counter() - began, done=found is not None)
 
 
-def insist_on_types(program: Path, policies: Path) -> None:
+def require_types(program: Path, policies: Path) -> None:
     """Require that policies pass the types check; a folder without schemas is not checked.
 
     OPA serves a rule that misspells a fact, and it never fires: what such policies answer shows
