@@ -35,6 +35,7 @@ from sidecar.gate.worker_pool import BLOCK_THRESHOLD, WorkerPool
 from tests.support.gate.bench import SETTINGS, Broken, Gate, reason_of, running
 from tests.support.gate.requests import HEADER, as_check_request, json_body
 from tests.support.simulator.constants import ENV, NOW
+from tests.support.site.processes import stop
 
 MAX_BYTES = 20 << 20
 TERMS = ReadOptions(HEADER, ExtractOptions(MAX_BYTES))
@@ -138,7 +139,7 @@ def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
     async def story() -> tuple[Outcome, Outcome, bool]:
         async with readers() as workers:
             (pid,) = workers.pids
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             waiting = asyncio.create_task(outcome(workers, large(1 << 20)))
             await asyncio.sleep(0)
             os.kill(pid, signal.SIGKILL)
@@ -166,7 +167,7 @@ def test_a_reader_that_stalls_is_given_up_and_replaced() -> None:
     async def story() -> tuple[Outcome, Outcome]:
         async with readers(read_seconds=3.0) as workers:
             (pid,) = workers.pids
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             stalled = await outcome(workers, large(4 << 20))
             return stalled, await outcome(workers, large())
 
@@ -177,7 +178,7 @@ def test_a_request_that_is_given_up_does_not_leave_its_answer_to_the_next() -> N
     async def story() -> Outcome:
         async with readers() as workers:
             (pid,) = workers.pids
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             for model in ("first", "second"):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.05):
@@ -192,7 +193,7 @@ def test_what_waits_for_a_reader_is_bounded() -> None:
     async def story() -> list[Outcome]:
         async with readers(max_waiting=2) as workers:
             (pid,) = workers.pids
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             asked = [asyncio.create_task(outcome(workers, large())) for _ in range(4)]
             refused = await asked[3]
             assert [task.done() for task in asked] == [False, False, False, True]
@@ -246,7 +247,7 @@ def test_small_requests_do_not_wait_behind_a_large_one() -> None:
         async with gated(InFlightLimiter(1 << 20)) as (gate, pid, token):
             small = as_check_request(body=json_body(model="a b"), credential=token)
             body = json_body(model="a b", user="x" * THRESHOLD)
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             waiting = asyncio.create_task(gate.ask(as_check_request(body=body, credential=token)))
             found = [reason_of(await gate.ask(small)) for _ in range(3)]
             assert not waiting.done()
@@ -278,7 +279,7 @@ def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> N
         async with gated(InFlightLimiter(3 * (THRESHOLD + 3000))) as (gate, pid, token):
             body = json_body(model="a b", user="x" * (THRESHOLD - 1000))
             message = as_check_request(body=body + b" " * 1500, credential=token)
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             asked = [asyncio.create_task(gate.ask(message)) for _ in range(4)]
             done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             os.kill(pid, signal.SIGCONT)
@@ -323,7 +324,7 @@ def test_batch_files_leave_a_reader_to_bodies() -> None:
         async with readers(2, read_seconds=60.0) as workers:
             one, other = workers.pids
             for pid in (one, other):
-                os.kill(pid, signal.SIGSTOP)
+                stop(pid)
             blocks = [asyncio.create_task(workers.lines(block("m"))) for _ in range(3)]
             body = asyncio.create_task(outcome(workers, large()))
             os.kill(one, signal.SIGCONT)
@@ -344,7 +345,7 @@ def test_a_reader_that_is_killed_over_a_batch_file_refuses_it() -> None:
     async def story() -> tuple[tuple[Reason, str], BlockCalls]:
         async with readers() as workers:
             (pid,) = workers.pids
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             waiting = asyncio.create_task(workers.lines(block("m")))
             await asyncio.sleep(0)
             os.kill(pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ from tests.process.opa.child import child
 from tests.process.policies.opa import OpaServer, build_bundle, copy_policies
 from tests.process.policies.samples import sample_environment, sample_facts
 from tests.support.site.opa_double import REVISION, OpaDouble, Reply, honest, opa_double
+from tests.support.site.processes import stop
 
 Answer = Verdict | str
 
@@ -118,7 +119,7 @@ def test_an_opa_that_dies_in_the_middle_denies_all_that_it_was_asked_and_recover
             opa = Opa(process.address, connections=1)
             assert await opa.ask_several()
             assert process.pid is not None
-            os.kill(process.pid, signal.SIGSTOP)
+            stop(process.pid)
             asked = [asyncio.create_task(answer(opa, question(n))) for n in range(5)]
             await asyncio.sleep(0.05)
             first = process.pid

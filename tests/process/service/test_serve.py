@@ -29,7 +29,7 @@ from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request, json_body
 from tests.support.simulator.constants import ENV, MODEL
-from tests.support.site.processes import children
+from tests.support.site.processes import children, stop
 
 _PATIENCE_SECONDS = 30.0
 
@@ -139,7 +139,7 @@ def test_a_killed_opa_denies_and_is_started_again(site: Site) -> None:
     with site.start() as running:
         assert ask(running) == "admitted"
         child = child_of(running.pid)
-        os.kill(child, signal.SIGSTOP)
+        stop(child)
         os.kill(child, signal.SIGKILL)
         before = until("admitted", running)
         assert set(before) <= {"policy_unavailable"}

@@ -15,6 +15,7 @@ from sidecar.core.trust_state import public_keys
 from sidecar.trust.signature_pool import SignaturePool, Task
 from tests.support.simulator.keys import SimKey
 from tests.support.simulator.many import declared_world, statements
+from tests.support.site.processes import stop
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_a_process_that_hangs_is_killed_and_its_batch_not_verified(
     pool.submit(tasks[:1]).result()
     pool.seconds = 0.1
     (before,) = pool.pids
-    os.kill(before, signal.SIGSTOP)
+    stop(before)
     assert pool.submit(tasks).result() is None
     pool.seconds = 60
     assert pool.submit(tasks).result() == here(tasks)
