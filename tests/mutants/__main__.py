@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.mutants import survivors
 from tests.mutants.report import Report
-from tests.mutants.survey import Outcome, change, outcome, sample
+from tests.mutants.survey import Outcome, change, outcome, sample, without_spinner
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANTS = ROOT / "mutants"  # mutmut's own folder: a copy of the tree, mutants and results
@@ -75,7 +75,15 @@ def _mutmut(*arguments: str) -> None:
         CalledProcessError: it ended with another status than 0.
     """
     command = [sys.executable, "-m", "mutmut", *arguments]
-    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
+    if sys.stderr.isatty():
+        subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
+        return
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as mutmut:
+        assert mutmut.stdout is not None
+        for line in without_spinner(mutmut.stdout):
+            sys.stderr.write(line)
+    if mutmut.returncode:
+        raise subprocess.CalledProcessError(mutmut.returncode, command)
 
 
 def _show(name: str) -> str:

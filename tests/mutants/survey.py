@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 _SEPARATOR = "ǁ"  # what mutmut puts around the name of a class
+_SPINNER = frozenset("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 
 class Outcome(StrEnum):
@@ -151,3 +152,11 @@ def scores(
         counter["explained"] += became is Outcome.SURVIVED and name in explained
         counter["undecided"] += became is Outcome.UNDECIDED
     return {module: Score(**counts[module]) for module in sorted(counts)}
+
+
+def without_spinner(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of mutmut's output that are neither blank nor a frame of its spinner.
+
+    Each frame begins with a carriage return, which universal newlines make the end of a line.
+    """
+    return (line for line in lines if line.strip() and line[0] not in _SPINNER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.mutants.survey import (
     outcome,
     sample,
     scores,
+    without_spinner,
 )
 
 HOLDS = "sidecar.core.window.xǁWindowǁholds__mutmut_3"
@@ -205,3 +207,11 @@ def test_a_recorded_survivor_whose_code_is_gone_is_outdated(tmp_path: Path) -> N
 def test_every_recorded_survivor_is_still_in_the_code() -> None:
     recorded = survivors.read(survivors.FILE.read_text())
     assert survivors.outdated(recorded, survivors.FILE.parents[2]) == []
+
+
+def test_a_log_has_what_mutmut_found_and_no_frame_of_its_spinner() -> None:
+    written = (
+        b"\r\xe2\xa0\x8b Running stats\r\xe2\xa0\x99 Running stats\n    done\n\n0.24 a second\n"
+    )
+    output = io.TextIOWrapper(io.BytesIO(written), encoding="utf-8")
+    assert list(without_spinner(output)) == ["    done\n", "0.24 a second\n"]
