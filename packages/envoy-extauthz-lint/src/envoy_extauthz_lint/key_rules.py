@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, Adder, injected_header
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
-from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath
+from envoy_extauthz_lint.model import (
+    Destination,
+    HttpFilter,
+    Manager,
+    RoutePath,
+    context_extensions,
+)
 from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
 from envoy_extauthz_lint.provider_hosts import known_names
 from envoy_extauthz_lint.trust_rules import dropped
@@ -90,19 +97,59 @@ def check(view: View) -> Iterator[LintFinding]:
 
 
 def _several(view: View) -> Iterator[LintFinding]:
-    """Report credentials that are added for hosts of more than one known provider."""
-    led: dict[tuple[str | int, ...], tuple[Adder, set[str]]] = {}
+    """Report credentials that are added for more than one provider."""
+    led: dict[tuple[str | int, ...], tuple[Adder, list[_Destined]]] = {}
     for route_path in view.route_paths:
         for one in route_path.destinations:
-            cluster = view.config.clusters.get(one.cluster)
-            hosts = [] if cluster is None else view.hosts(cluster)
-            names = {name for host in hosts for name in known_names(host)}
-            for adder in view.adders(route_path.manager, one) if names else ():
-                led.setdefault(adder.node.path, (adder, set()))[1].update(names)
-    for adder, names in led.values():
+            destined = _destined(view, route_path, one)
+            for adder in view.adders(route_path.manager, one):
+                led.setdefault(adder.node.path, (adder, []))[1].append(destined)
+    for adder, all_destined in led.values():
+        names = _providers_named(all_destined)
         if len(names) > 1:
             text = f"{adder.what} adds the same {adder.header} for {', '.join(sorted(names))}"
             yield SEVERAL.at(adder.node, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Destined:
+    """Where requests go to which a credential is added.
+
+    Attributes:
+        cluster: Its name.
+        known: The known providers whose hosts it has.
+        stated: The values of ``context_extensions.provider`` on the route.
+    """
+
+    cluster: str
+    known: frozenset[str]
+    stated: frozenset[str]
+
+
+def _destined(view: View, route_path: RoutePath, destination: Destination) -> _Destined:
+    cluster = view.config.clusters.get(destination.cluster)
+    hosts = [] if cluster is None else view.hosts(cluster)
+    stated = {
+        context_extensions(gate, destination.levels).get("provider", "")
+        for gate in view.gates(route_path.manager)
+    }
+    return _Destined(
+        destination.cluster,
+        frozenset(name for host in hosts for name in known_names(host)),
+        frozenset(stated - {"", REDACTED}),
+    )
+
+
+def _providers_named(all_destined: list[_Destined]) -> set[str]:
+    """Return the providers by their hosts, or by what routes to several clusters state.
+
+    A server in the operator's own network has no known host. Two names for one cluster are not two
+    providers: it receives its own key only.
+    """
+    known = {name for one in all_destined for name in one.known}
+    if len(known) > 1 or len({one.cluster for one in all_destined}) == 1:
+        return known
+    return {name for one in all_destined for name in one.stated}
 
 
 def _inline_keys(top: ConfigNode) -> Iterator[LintFinding]:

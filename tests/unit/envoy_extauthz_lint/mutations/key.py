@@ -184,6 +184,30 @@ def key_of_one_provider_for_another(edit: Edit) -> None:
     _second_provider(edit)
 
 
+def _second_route(edit: Edit, provider: str, cluster: str) -> None:
+    """One more route through the same gate and injector, with what it states to the gate."""
+    route = deepcopy(edit.route)
+    route["match"], route["route"]["cluster"] = {"prefix": "/own/"}, cluster
+    (settings,) = route["typed_per_filter_config"].values()
+    settings["check_settings"]["context_extensions"]["provider"] = provider
+    edit.host["routes"].insert(0, route)
+
+
+@breaks("key-to-several")
+def key_of_a_provider_for_a_server_of_ones_own(edit: Edit) -> None:
+    edit.another("own", "127.0.0.2", type="STATIC")
+    _second_route(edit, "acme-vllm", "own")
+
+
+def key_of_one_server_by_two_names(edit: Edit) -> None:
+    _second_route(edit, "acme-vllm", "provider")
+
+
+def key_of_one_provider_at_two_places(edit: Edit) -> None:
+    edit.another("own", "127.0.0.2", type="STATIC")
+    _second_route(edit, "openai", "own")
+
+
 def key_of_one_provider_alone(edit: Edit) -> None:
     route = _second_provider(edit)
     (name,) = [one["name"] for one in edit.filters if "credential" in one["name"]]
@@ -191,5 +215,9 @@ def key_of_one_provider_alone(edit: Edit) -> None:
     route["typed_per_filter_config"][name] = off
 
 
-HARMLESS = (key_of_one_provider_alone,)
+HARMLESS = (
+    key_of_one_provider_alone,
+    key_of_one_provider_at_two_places,
+    key_of_one_server_by_two_names,
+)
 """Near misses: what a rule of this family must not take for what it is about."""
