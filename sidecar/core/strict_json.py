@@ -18,6 +18,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import jiter
@@ -165,15 +166,29 @@ def refuse_twins_of(keys: Iterable[str], wanted: Mapping[str, str]) -> None:
 def fold(key: str) -> str:
     """Return the form under which two keys count as twins: NFKC, case-folded.
 
-    Neither makes anything shorter that ends as ASCII, and neither drops a combining mark. So a key
-    beyond ASCII that is longer than all of ours, or has such a mark, is no twin of them and stays
-    as it is: marks are what normalising takes long over.
+    A key whose form is not ASCII, as all of ours are, is no twin of them and stays as it is.
+    Neither step makes anything shorter that ends as ASCII, and each takes a character by itself
+    where all end so: characters beyond ASCII that compose with others do not. Normalising takes
+    long over marks, and over characters of which it makes many; the first of them ends it.
     """
     if key.isascii():
         return key.lower()
-    if len(key) > MAX_TWIN_CHARS or any(map(unicodedata.combining, key)):
+    if len(key) > MAX_TWIN_CHARS:
         return key
-    return unicodedata.normalize("NFKC", key).casefold()
+    found = []
+    for character in key:
+        folded = _fold_character(character)
+        if not folded:
+            return key
+        found.append(folded)
+    return "".join(found)
+
+
+@lru_cache(maxsize=4096)
+def _fold_character(character: str) -> str:
+    """Return the form of one character; empty where that is not ASCII."""
+    folded = unicodedata.normalize("NFKC", character).casefold()
+    return folded if folded.isascii() else ""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
 from sidecar.extract.references import ITEM, built_on, owned
-from sidecar.extract.tools import check_formats, check_judges, given, of_role, tool_types, word
+from sidecar.extract.tools import (
+    check_formats,
+    check_judges,
+    given,
+    modalities,
+    of_role,
+    tool_types,
+)
 from sidecar.providers.json_paths import Found, Input, Role
 from sidecar.providers.operation import MAIN, Kind, Operation
 from sidecar.providers.provider import NameKind, Provider
@@ -74,7 +81,7 @@ def _call(
         models=models,
         stream=operation.streams
         or True in {_stream(entry) for entry in of_role(found, Role.STREAM)},
-        modalities=tuple(sorted({word(entry).lower() for entry in of_role(found, Role.MODALITY)})),
+        modalities=modalities(found),
         tool_types=tool_types(found),
         tuned=tuned,
         deployments=deployments(api, models, tuned),

@@ -264,6 +264,8 @@ def _narrowed(operation: Operation, entry: Found) -> Found:
 
 def _refuse_overrides(read: frozenset[str], body: Iterable[str]) -> None:
     keys = tuple(body)
+    if len(keys) > MAX_KEYS:
+        raise malformed(f"more than {MAX_KEYS} keys at the top; no operation has as many")
     short = sum(map(len, keys)) + len(keys) <= _MAX_KEY_CHARS
     name = (_overriding if short else _overriding.__wrapped__)(read, keys)
     if name is not None:
@@ -278,6 +280,9 @@ def _overriding(read: frozenset[str], keys: tuple[str, ...]) -> str | None:
     names = (key.partition("[")[0] for key in keys if key not in read)
     return next((name for name in names if key_overrides(name)), None)
 
+
+MAX_KEYS = 1024
+"""Most keys at the top of a body; each is looked at for words that name a model."""
 
 _MAX_KEY_CHARS = 512
 """Most characters of a body's keys whose answer is remembered."""

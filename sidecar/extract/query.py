@@ -22,6 +22,9 @@ _VALUE = re.compile(r"[A-Za-z0-9._:@,-]{0,512}")
 _ENCODED = re.compile(r"(?:[A-Za-z0-9._~:@,*()!'$/?+\[\]=-]|%[0-9A-Fa-f]{2}){0,4096}")
 _VERSION = re.compile(r"v1|latest|preview|\d{4}-\d{2}-\d{2}(?:-preview)?")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[[^\[\]]{0,64}\]){0,4}")
+_MAX_PARTS = 8
+"""Most parts of a key that are looked at; a key of more is refused."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAMING = frozenset({"model", "deployment"})
 _OWN_DATA = "metadata"
@@ -84,14 +87,15 @@ def _check_harmless(operation: Operation, query: str, key: str, value: str) -> N
 
 def _names_a_model(key: str) -> bool:
     """Return whether a key, or a part of it in brackets, could name a model."""
-    name, *parts = re.split(r"[\[\]]+", key)
+    name, *parts = re.split(r"[\[\]]+", key, maxsplit=_MAX_PARTS)
     inside = [] if name == _OWN_DATA else parts
     return any(fold(part) in _NAMING or key_overrides(part) for part in (name, *inside) if part)
 
 
 def _any_names_a_model(query: str) -> bool:
     """Return whether a key could name a model for an upstream that also splits at semicolons."""
-    keys = (part.partition("=")[0] for part in re.split("[&;]", query))
+    parts = re.split("[&;]", query, maxsplit=MAX_PAIRS)[:MAX_PAIRS]
+    keys = (part.partition("=")[0] for part in parts)
     return any(_names_a_model(unquote_plus(key, errors="replace").strip()) for key in keys)
 
 

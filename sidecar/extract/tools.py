@@ -13,6 +13,9 @@ PICTURES, SVG = "image_generation", "svg"
 AUTHOR = frozenset({"svg.model", "svg[model]"})
 _JUDGES = ("autoraterModel", "autorater_model")
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+MAX_WORDS = 64
+"""Most different types of tools, or modalities, of one call: policies are shown each of them, and
+a decision that is kept holds them. APIs have some twenty."""
 _FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
 
 
@@ -22,7 +25,7 @@ def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         if not isinstance(entry.value, dict) or "type" not in entry.value:
             raise malformed(f"{entry.where} must be an object with the key type")
         _check_tool(entry)
-    types = {word(entry) for entry in of_role(found, Role.TOOL_TYPE)}
+    types = words(of_role(found, Role.TOOL_TYPE))
     if of_role(found, Role.FUNCTION):
         types.add("function")
     offering = filter(given, of_role(found, Role.OFFERS_TOOL))
@@ -37,8 +40,32 @@ def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         if not isinstance(entry.value, dict) or not entry.value:
             raise malformed(f"{entry.where} must be an object with the tool's type as its key")
         keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
-        types.update(word(Found(Role.TOOL_TYPE, key, entry.where)) for key in keys)
+        types |= words(Found(Role.TOOL_TYPE, key, entry.where) for key in keys)
+    _check_few(types, "types of tools")
     return tuple(sorted(types))
+
+
+def modalities(found: tuple[Found, ...]) -> tuple[str, ...]:
+    """Return the output modalities that are asked for, in lower case."""
+    return tuple(sorted({each.lower() for each in words(of_role(found, Role.MODALITY))}))
+
+
+def words(entries: Iterable[Found]) -> set[str]:
+    """Return the different words of some entries; see ``word``.
+
+    Raises:
+        AdmissibilityError: ``malformed_request`` for another value, or too many words.
+    """
+    different: set[str] = set()
+    for entry in entries:
+        different.add(word(entry))
+        _check_few(different, entry.where)
+    return different
+
+
+def _check_few(different: set[str], what: str) -> None:
+    if len(different) > MAX_WORDS:
+        raise malformed(f"more than {MAX_WORDS} different values of {what}")
 
 
 def _check_tool(entry: Found) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import unicodedata
+from random import Random
 from typing import Any
 
 import pytest
@@ -223,6 +225,18 @@ def test_a_key_too_long_for_a_twin_is_not_normalised() -> None:
     marks = "\u0316\u0300" * 200_000
     strict_json.refuse_twins({marks: 1}, ["model"])
     assert strict_json.fold(marks) is marks
+
+
+def test_a_key_beyond_ascii_is_folded_as_nfkc_and_case_folding_do_or_is_no_twin() -> None:
+    """Character by character, so that one which becomes eighteen costs no more than another."""
+    ranges = [(0x80, 0x3400), (0xA720, 0xAC00), (0xF900, 0x10000), (0x1D400, 0x1D800)]
+    characters = [chr(number) for first, end in ranges for number in range(first, end)]
+    rng = Random(1)
+    for first in characters:
+        key = f"m{first}d{rng.choice(characters)}"
+        for each in (key[:3], key):
+            folded = unicodedata.normalize("NFKC", each).casefold()
+            assert strict_json.fold(each) == (folded if folded.isascii() else each)
 
 
 def test_the_longest_twins_are_still_found() -> None:
