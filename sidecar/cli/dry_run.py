@@ -25,7 +25,7 @@ from sidecar.core.reasons import http_status, remedy
 from sidecar.core.window import rfc3339
 from sidecar.extract.raw_request import RawRequestError, parse
 from sidecar.observe.decision_record import record
-from sidecar.providers.json_paths import Found, Input, Only, Owned, Role, Stored
+from sidecar.providers.json_paths import AllowedValues, FoundValue, Input, Owned, Role, Stored
 from sidecar.service import config as service_config
 from sidecar.service.dry_run import DryRun, dry_run
 from sidecar.trust.config import load
@@ -137,15 +137,15 @@ def _seen(result: DryRun) -> Table:
     return table
 
 
-def _models_found(result: DryRun) -> list[Found]:
+def _models_found(result: DryRun) -> list[FoundValue]:
     examined = result.examined
     if examined is None:
         return []
     return [one for one in examined.found if one.role not in _NOT_TOLD and one.value is not None]
 
 
-def _what(found: Found) -> str:
-    role = found.role.role if isinstance(found.role, Only) else found.role
+def _what(found: FoundValue) -> str:
+    role = found.role.role if isinstance(found.role, AllowedValues) else found.role
     return role.kind if isinstance(role, Stored | Owned | Input) else role.value
 
 

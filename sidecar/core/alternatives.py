@@ -19,7 +19,7 @@ from sidecar.core import (
 )
 from sidecar.core.assessment import Finding, Inquiry, Question
 from sidecar.core.choice import Prepared
-from sidecar.core.deployments import Bound
+from sidecar.core.deployments import BindingInForce
 from sidecar.core.evidence import Evidence
 from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.resolve import Resolved
@@ -55,7 +55,7 @@ def alternatives(
             yield Alternative((finding, *each.findings), each.prepared)
 
 
-def _prepare(question: Question, binding: Bound | None) -> Iterator[Alternative]:
+def _prepare(question: Question, binding: BindingInForce | None) -> Iterator[Alternative]:
     """Take steps 2 and 3 for one model, and collect what could count for steps 4 and 5."""
     found = resolve.manifests(question)
     if binding is not None:
@@ -73,12 +73,12 @@ def _covered(
     question: Question,
     resolved: Resolved,
     item: Evidence[Manifest],
-    binding: Bound | None,
+    binding: BindingInForce | None,
     finding: Finding,
 ) -> Alternative:
     producers, covered = coverage.covered(question, item)
     above = (parent for parent, _ in resolved.parents)
-    pledges, pledged = specifications.for_manifests(question, (item, *above))
+    signed, specified = specifications.for_manifests(question, (item, *above))
     prepared = Prepared(
         question,
         resolved,
@@ -86,9 +86,9 @@ def _covered(
         preactivation.offers(question, item),
         approvals.offers(question, item),
         binding,
-        pledges,
+        signed,
     )
-    findings = (finding, covered) if pledged is None else (finding, covered, pledged)
+    findings = (finding, covered) if specified is None else (finding, covered, specified)
     return Alternative(findings, prepared)
 
 

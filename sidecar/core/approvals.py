@@ -41,7 +41,7 @@ ApprovalOffers = tuple[Offer[Evidence[Approval]], ...]
 
 def requirements(question: Question, item: Evidence[Manifest]) -> tuple[Requirement, ...]:
     """Return everything that must be approved, sorted; never empty."""
-    found = required_approvals(question.inquiry.state, question.around, item)
+    found = required_approvals(question.inquiry.state, question.effective, item)
     return tuple(Requirement(role, jurisdiction) for role, jurisdiction in found)
 
 
@@ -123,7 +123,7 @@ def approved(
         for requirement, offer in zip(found, chosen, strict=True)
         for entry in (_pass(requirement, offer, of_record=recorded[id(offer)]),)
     }
-    every = tuple(_counting(question.around.jurisdictions, rows))
+    every = tuple(_counting(question.effective.jurisdictions, rows))
     authorities = ", ".join(sorted({entry.signer.authority for entry in passes.values()}))
     most = len(every)
     if most > MOST_SHOWN:
@@ -133,7 +133,7 @@ def approved(
 
 
 def _counting(
-    around: tuple[str, ...],
+    effective: tuple[str, ...],
     rows: Iterable[tuple[Requirement, Offer[Evidence[Approval]], bool]],
 ) -> Iterator[Counting]:
     """Yield each approval once for its role and author, with the jurisdictions it counts for."""
@@ -146,7 +146,7 @@ def _counting(
         approvals[item.digest] = item
     for at in sorted(places):
         role, authority, digest, of_record = at
-        found = tuple([name for name in around if name in places[at]])
+        found = tuple([name for name in effective if name in places[at]])
         yield Counting(role, found, approvals[digest], authority, of_record)
 
 

@@ -44,7 +44,7 @@ from sidecar.core.objectors import about, objectors
 from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
-from sidecar.core.specifications import Pledge
+from sidecar.core.specifications import SignedSpecification
 
 
 def assess(call: Call, credential: Credential, state: TrustState, now: datetime) -> Assessment:
@@ -172,37 +172,37 @@ def _combined(
         The preferred choice of evaluators and approvers, and the others if that one is admissible:
         all of them are usable, so step 6 and 7 find the same.
     """
-    pledge, pledged = _pledged(inquiry, environment, prepared)
-    around = inquiry.around(environment)
+    signed, specified = _specification(inquiry, environment, prepared)
+    effective = inquiry.effective(environment)
     cascaded = Cascade.of(
         inquiry.state,
-        objectors(inquiry.state.operator, around, models, everywhere=inquiry.call.sandbox),
+        objectors(inquiry.state.operator, effective, models, everywhere=inquiry.call.sandbox),
         (
             inquiry.credential.authority,
             *(signer.authority for signer in inquiry.customers(environment)),
         ),
         inquiry.now,
     )
-    base = _Base(
+    combination = _Combination(
         inquiry,
         environment,
         cascaded,
         prepared,
-        (*findings, *pledged),
+        (*findings, *specified),
         cascaded.preferred(environment, resolve.declarers(inquiry, environment)),
         waivers.usable(cascaded, waivers.options(inquiry, environment, _bound(prepared))),
-        None if pledge is None else specifications.relied_on(pledge, cascaded),
+        None if signed is None else specifications.relied_on(signed, cascaded),
     )
     options = [choices(ready, cascaded, models) for ready in prepared]
     for chosen in combinations.in_turn(options):
-        assessment = _assessed(base, chosen)
+        assessment = _assessed(combination, chosen)
         yield assessment
         if not assessment.admissible:
             return
 
 
 @dataclass(frozen=True, slots=True)
-class _Base:
+class _Combination:
     """What all choices of evaluators and approvers for one combination have in common."""
 
     inquiry: Inquiry
@@ -215,51 +215,51 @@ class _Base:
     specified: Specified | None
 
 
-def _assessed(base: _Base, chosen: tuple[Choice, ...]) -> Assessment:
+def _assessed(combination: _Combination, chosen: tuple[Choice, ...]) -> Assessment:
     """Take steps 4 to 7 with what was chosen for each model."""
-    inquiry, specified = base.inquiry, base.specified
+    inquiry, specified = combination.inquiry, combination.specified
     chains = tuple(chain for chain, _ in chosen)
-    findings = [*base.findings, *(finding for _, found in chosen for finding in found)]
-    cascaded = base.cascaded.relying_on(_authorities(base, chains))
-    nodes = _check_lineage(base, cascaded, chains, findings)
+    findings = [*combination.findings, *(finding for _, found in chosen for finding in found)]
+    cascaded = combination.cascaded.relying_on(_authorities(combination, chains))
+    nodes = _check_lineage(combination, cascaded, chains, findings)
     if specified is not None:
         below = tuple(cascade.specified_nodes(specified, cascaded))
-        findings.append(cascade.intact(cascaded, specified.specification.digest, below))
+        findings.append(cascade.withdrawal_finding(cascaded, specified.specification.digest, below))
         nodes += below
-    findings.append(cascade.fresh(cascaded))
+    findings.append(cascade.freshness_finding(cascaded))
     ordered = tuple(sorted(findings, key=lambda finding: finding.step))
     endings = validity.endings(
-        inquiry, base.environment, cascaded, chains, nodes, base.waived, specified
+        inquiry, combination.environment, cascaded, chains, nodes, combination.waived, specified
     )
-    around = inquiry.around(base.environment)
+    effective = inquiry.effective(combination.environment)
     return Assessment(
         findings=ordered,
         reason=next((finding.reason for finding in ordered if not finding.holds), None),
-        environment=base.environment,
+        environment=combination.environment,
         chains=chains,
         constituents=cascaded.constituents,
         manifests=_manifests(chains),
         valid_until=validity.until(inquiry.now, endings),
-        waivers=base.waived,
+        waivers=combination.waived,
         specification=specified,
         objectors=cascaded.objectors.names,
         must_be_fresh=cascaded.objectors.must_be_fresh,
-        jurisdictions=around.jurisdictions,
-        floor_roles=tuple(sorted(around.roles)),
+        jurisdictions=effective.jurisdictions,
+        floor_roles=tuple(sorted(effective.roles)),
         endings=endings,
     )
 
 
-def _pledged(
+def _specification(
     inquiry: Inquiry, environment: Evidence[Environment], prepared: list[Prepared]
-) -> tuple[Pledge | None, tuple[Finding, ...]]:
+) -> tuple[SignedSpecification | None, tuple[Finding, ...]]:
     """Step 3 for a tuning job: the specification it came with."""
     tuned = inquiry.call.tuned
     if not tuned:
         return None, ()
     names = tuple(ready.question.name for ready in prepared if ready.question.model in tuned)
-    pledge, finding = specifications.for_tuning(inquiry, environment, names)
-    return pledge, (finding,)
+    signed, finding = specifications.for_tuning(inquiry, environment, names)
+    return signed, (finding,)
 
 
 def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
@@ -269,13 +269,13 @@ def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
     return unresolved.union(*map(reached, prepared))
 
 
-def _authorities(base: _Base, chains: tuple[Chain, ...]) -> Iterator[str]:
+def _authorities(combination: _Combination, chains: tuple[Chain, ...]) -> Iterator[str]:
     """Yield the authority of everything that was chosen: the constituents."""
-    yield base.inquiry.credential.authority
-    yield base.declarer.authority
-    for ready in base.prepared:
+    yield combination.inquiry.credential.authority
+    yield combination.declarer.authority
+    for ready in combination.prepared:
         yield from ready.resolved.grantees
-    relied: list[Specified] = [base.specified] if base.specified is not None else []
+    relied: list[Specified] = [combination.specified] if combination.specified is not None else []
     for chain in chains:
         relied.extend(chain.specifications)
         signers = [signer for _, signer in chain.parents]
@@ -289,22 +289,22 @@ def _authorities(base: _Base, chains: tuple[Chain, ...]) -> Iterator[str]:
     for under in relied:
         yield under.signer.authority
         yield from (signer.authority for _, signer in under.extended)
-    yield from (entry.signer.authority for entry in base.waived)
+    yield from (entry.signer.authority for entry in combination.waived)
 
 
 def _check_lineage(
-    base: _Base, cascaded: Cascade, chains: tuple[Chain, ...], findings: list[Finding]
+    combination: _Combination, cascaded: Cascade, chains: tuple[Chain, ...], findings: list[Finding]
 ) -> tuple[AnyNode, ...]:
     """Step 6 for the environment and for each model; returns every node that was checked."""
-    inquiry, environment = base.inquiry, base.environment
+    inquiry, environment = combination.inquiry, combination.environment
     vouching = authority_node(inquiry.credential.authority)
-    nodes = tuple(dict.fromkeys((*environment_nodes(environment, base.declarer), vouching)))
-    findings.append(cascade.intact(cascaded, environment.statement.subject.name, nodes))
-    for ready, chain in zip(base.prepared, chains, strict=True):
+    nodes = tuple(dict.fromkeys((*environment_nodes(environment, combination.declarer), vouching)))
+    findings.append(cascade.withdrawal_finding(cascaded, environment.statement.subject.name, nodes))
+    for ready, chain in zip(combination.prepared, chains, strict=True):
         below = cascade.lineage(chain, cascaded, inquiry.call.provider, ready.question.scope)
         answering = cascade.answering(cascaded, ready.resolved.grantees)
         below = tuple(dict.fromkeys((*below, *answering)))
-        findings.append(cascade.intact(cascaded, chain.model, below))
+        findings.append(cascade.withdrawal_finding(cascaded, chain.model, below))
         nodes += below
     return nodes
 

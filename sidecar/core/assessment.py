@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sidecar.core.call import Call, Credential
 from sidecar.core.eligibility import signed_by
 from sidecar.core.evidence import Evidence, Signer
-from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.floors import EffectiveEnvironment, effective_environment
 from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.memory import LineageNode
 from sidecar.core.predicates import (
@@ -85,11 +85,11 @@ class Inquiry:
     credential: Credential
     state: TrustState
     now: datetime
-    known: dict[str, tuple[Surroundings, tuple[Signer, ...]]] = field(
+    known: dict[str, tuple[EffectiveEnvironment, tuple[Signer, ...]]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
-    def around(self, item: Evidence[Environment]) -> Surroundings:
+    def effective(self, item: Evidence[Environment]) -> EffectiveEnvironment:
         """Return a declaration with the operator's floors."""
         return self._declared(item)[0]
 
@@ -97,16 +97,18 @@ class Inquiry:
         """Return the signers of a declaration that are granted it, as signed."""
         return self._declared(item)[1]
 
-    def _declared(self, item: Evidence[Environment]) -> tuple[Surroundings, tuple[Signer, ...]]:
+    def _declared(
+        self, item: Evidence[Environment]
+    ) -> tuple[EffectiveEnvironment, tuple[Signer, ...]]:
         found = self.known.get(item.digest)
         if found is None:
             operator = self.state.operator
             known = self.state.declared.get(item.statement.subject.name, ())
-            around = surroundings(operator, item, known)
-            scope = Scope(around.environment, around.sector)
+            effective = effective_environment(operator, item, known)
+            scope = Scope(effective.environment, effective.sector)
             # The grant must cover the jurisdictions that floors add as well.
-            signers = signed_by(operator, item, CUSTOMER, scope, around.jurisdictions)
-            found = self.known[item.digest] = (around, signers)
+            signers = signed_by(operator, item, CUSTOMER, scope, effective.jurisdictions)
+            found = self.known[item.digest] = (effective, signers)
         return found
 
 
@@ -115,21 +117,21 @@ class Question:
     """An inquiry about one model in its declared environment.
 
     ``model`` is what the call names; where that is a deployment, ``bound_to`` is the model that it
-    runs. ``around`` is the declaration with the operator's floors; ``scope`` is what a grant must
-    cover to count here.
+    runs. ``effective`` is the declaration with the operator's floors; ``scope`` is what a grant
+    must cover to count here.
     """
 
     inquiry: Inquiry
     environment: Evidence[Environment]
     model: str
     bound_to: str | None = None
-    around: Surroundings = field(init=False)
+    effective: EffectiveEnvironment = field(init=False)
     scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
         """Derive once what every step needs."""
-        around = self.inquiry.around(self.environment)
-        object.__setattr__(self, "around", around)
+        effective = self.inquiry.effective(self.environment)
+        object.__setattr__(self, "effective", effective)
         scope = Scope(
             environment=self.environment.statement.subject.name,
             sector=self.environment.predicate.sector,

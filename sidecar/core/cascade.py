@@ -233,7 +233,7 @@ def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iter
             yield from min(nodes, key=lambda each: (cascade.withdrawn(each) is not None, each))
 
 
-def intact(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Finding:
+def withdrawal_finding(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Finding:
     """Step 6 for one model, or for the environment."""
     hit = cascade.withdrawn(nodes)
     if hit is None:
@@ -248,7 +248,7 @@ def intact(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Findin
     )
 
 
-def fresh(cascade: Cascade) -> Finding:
+def freshness_finding(cascade: Cascade) -> Finding:
     """Step 7: constituents and objectors whose silence denies are fresh, all others were heard."""
     required = {*cascade.constituents, *cascade.objectors.must_be_fresh}
     stale = {name for name in required if not cascade.fresh(name)}

@@ -21,14 +21,14 @@ from sidecar.core.approvals import ApprovalOffers, Requirement
 from sidecar.core.assessment import Chain, Counting, Finding, Question, RolePass, SuitePass
 from sidecar.core.assignment import Assignment, Offer, Slot, assignments
 from sidecar.core.cascade import Cascade, Defect, Ranked
-from sidecar.core.deployments import Bound
+from sidecar.core.deployments import BindingInForce
 from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import PRODUCER
 from sidecar.core.preactivation import SuiteOffers
 from sidecar.core.predicates import Manifest, Suite
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
-from sidecar.core.specifications import Pledge
+from sidecar.core.specifications import SignedSpecification
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Prepared:
     producers: tuple[Signer, ...]
     results: dict[Suite, SuiteOffers | Reason]
     approvals: dict[Requirement, ApprovalOffers | Reason]
-    binding: Bound | None
-    pledges: tuple[Pledge, ...] = ()
+    binding: BindingInForce | None
+    specifications: tuple[SignedSpecification, ...] = ()
 
 
 Choice = tuple[Chain, tuple[Finding, ...]]
@@ -86,7 +86,7 @@ def _choices(ready: Prepared, cascade: Cascade, models: frozenset[str]) -> Itera
         yield Chain(question.model, resolved.base, None, None, (), (), ()), ()
         return
     parents = tuple((each, cascade.preferred(each, found)) for each, found in resolved.parents)
-    specified = tuple(specifications.relied_on(each, cascade) for each in ready.pledges)
+    specified = tuple(specifications.relied_on(each, cascade) for each in ready.specifications)
     if question.inquiry.call.sandbox:
         findings = sandbox.findings(question, resolved, item, ready.producers, models)
         signers = cascade.preferred_of_each(item, ready.producers)

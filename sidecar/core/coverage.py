@@ -16,7 +16,7 @@ def covered(question: Question, item: Evidence[Manifest]) -> tuple[tuple[Signer,
     inquiry = question.inquiry
     manifest = item.predicate
     producers = eligible_signers(
-        inquiry.state, item, PRODUCER, question.scope, question.around.jurisdictions, inquiry.now
+        inquiry.state, item, PRODUCER, question.scope, question.effective.jurisdictions, inquiry.now
     )
 
     def refused(reason: Reason, detail: str) -> tuple[tuple[Signer, ...], Finding]:
@@ -51,7 +51,7 @@ def _covers(spec: EnvironmentSpec, question: Question) -> bool:
     A sandbox is none of them: it stands in for those in all of its jurisdictions.
     """
     declared = question.environment.predicate
-    if not set(question.around.jurisdictions) <= set(spec.jurisdictions):
+    if not set(question.effective.jurisdictions) <= set(spec.jurisdictions):
         return False
     return question.inquiry.call.sandbox or (
         matches(spec.id, question.scope.environment)

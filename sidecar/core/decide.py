@@ -1,7 +1,7 @@
 """Decides: allows only if the assessment *and* the verdict allow.
 
 There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds,
-``together`` joins several, and everything else can only make denials.
+``join`` joins several, and everything else can only make denials.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def renew(decision: Decision, progress: Progress) -> Decision:
     )
 
 
-def together(decisions: Sequence[Decision]) -> Decision:
+def join(decisions: Sequence[Decision]) -> Decision:
     """Join allows of calls that are made together, such as the lines of a batch file.
 
     Args:
@@ -145,21 +145,21 @@ def together(decisions: Sequence[Decision]) -> Decision:
         raise AdmissibilityError(Reason.INTERNAL_ERROR, "only allows can be joined")
     call = replace(
         calls[-1],
-        models=_each(call.models for call in calls),
-        tuned=_each(call.tuned for call in calls),
-        deployments=_each(call.deployments for call in calls),
-        modalities=tuple(sorted(_each(call.modalities for call in calls))),
-        tool_types=tuple(sorted(_each(call.tool_types for call in calls))),
-        ignored=_each(call.ignored for call in calls),
+        models=_union(call.models for call in calls),
+        tuned=_union(call.tuned for call in calls),
+        deployments=_union(call.deployments for call in calls),
+        modalities=tuple(sorted(_union(call.modalities for call in calls))),
+        tool_types=tuple(sorted(_union(call.tool_types for call in calls))),
+        ignored=_union(call.ignored for call in calls),
         stream=any(call.stream for call in calls),
     )
     assessment = replace(
         made[-1],
         chains=tuple({chain.model: chain for one in made for chain in one.chains}.values()),
-        constituents=tuple(sorted(_each(one.constituents for one in made))),
-        manifests=tuple(sorted(_each(one.manifests for one in made))),
-        objectors=tuple(sorted(_each(one.objectors for one in made))),
-        must_be_fresh=tuple(sorted(_each(one.must_be_fresh for one in made))),
+        constituents=tuple(sorted(_union(one.constituents for one in made))),
+        manifests=tuple(sorted(_union(one.manifests for one in made))),
+        objectors=tuple(sorted(_union(one.objectors for one in made))),
+        must_be_fresh=tuple(sorted(_union(one.must_be_fresh for one in made))),
         valid_until=min(one.valid_until for one in made),
         endings=tuple(dict.fromkeys(end for one in made for end in one.endings)),
     )
@@ -172,7 +172,7 @@ def together(decisions: Sequence[Decision]) -> Decision:
     )
 
 
-def _each(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+def _union(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """Return every text of the groups, in order, without repeats."""
     return tuple(dict.fromkeys(text for group in groups for text in group))
 

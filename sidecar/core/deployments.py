@@ -24,7 +24,7 @@ from sidecar.core.window import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BindingInForce:
     """A binding in force, with every signer that counts for it.
 
     ``coming`` is when the next binding of the same deployment comes into force.
@@ -42,7 +42,7 @@ class Bound:
 
 def bindings(
     inquiry: Inquiry, environment: Evidence[Environment], name: str
-) -> tuple[tuple[Bound, Finding], ...] | Finding:
+) -> tuple[tuple[BindingInForce, Finding], ...] | Finding:
     """Return each provider's binding of a deployment that is in force, newest first, or step 2.
 
     One that is withdrawn stays in force, for step 6 to refuse: otherwise withdrawing the newest
@@ -61,7 +61,10 @@ def bindings(
         return Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
     coming = next_beginning(state, ((item, tuple(granted[item.digest])) for item in known), now)
     return tuple(
-        (Bound(item, counting[item.digest], coming), _bound_by(name, item, counting[item.digest]))
+        (
+            BindingInForce(item, counting[item.digest], coming),
+            _bound_by(name, item, counting[item.digest]),
+        )
         for item in current
     )
 
@@ -75,7 +78,7 @@ def _bound_by(
 
 
 def agreeing(
-    question: Question, binding: Bound, found: tuple[tuple[Resolved | None, Finding], ...]
+    question: Question, binding: BindingInForce, found: tuple[tuple[Resolved | None, Finding], ...]
 ) -> tuple[tuple[Resolved | None, Finding], ...]:
     """Return what the model resolved to that is what was bound; if nothing is, step 2 refuses."""
     checked = [
@@ -90,7 +93,9 @@ def agreeing(
     return same or tuple((resolved, wrong or finding) for resolved, wrong, finding in checked)
 
 
-def _disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:
+def _disagreement(
+    question: Question, binding: BindingInForce, resolved: Resolved
+) -> Finding | None:
     """Return what is wrong if the model resolved to something else than what was bound."""
     if resolved.manifest is not None:
         meant, kind = resolved.manifest.digest, "manifest"
@@ -106,7 +111,7 @@ def _disagreement(question: Question, binding: Bound, resolved: Resolved) -> Fin
     return Finding(2, question.model, Reason.DEPLOYMENT_UNBOUND, detail)
 
 
-def relied_on(binding: Bound, cascaded: Cascade) -> tuple[Deployed, ...]:
+def relied_on(binding: BindingInForce, cascaded: Cascade) -> tuple[Deployed, ...]:
     """Return the binding with a signer of each provider to rely on; usable ones, if there are."""
     return tuple(
         _relied_on(binding, signer, cascaded)
@@ -114,7 +119,7 @@ def relied_on(binding: Bound, cascaded: Cascade) -> tuple[Deployed, ...]:
     )
 
 
-def _relied_on(binding: Bound, signer: Signer, cascaded: Cascade) -> Deployed:
+def _relied_on(binding: BindingInForce, signer: Signer, cascaded: Cascade) -> Deployed:
     item = binding.item
     ends = [item.predicate.window.not_after, cascaded.state.keys[signer].window.not_after]
     if binding.coming is not None:
@@ -130,15 +135,15 @@ def _grants(
     A provider binds an adapted model that its grant covers, and a base model that it answers for.
     """
     predicate = item.predicate
-    around = inquiry.around(environment)
+    effective = inquiry.effective(environment)
     name = f"{predicate.provider}/{predicate.model}"
-    scope = Scope(around.environment, around.sector)
+    scope = Scope(effective.environment, effective.sector)
     digest = item.statement.subject.digest.sha256
     is_base = digest == base_model_digest(predicate.provider, predicate.model)
     found: dict[Signer, Grant] = {}
     for signer in item.signers:
         for grant in inquiry.state.operator.of(signer.authority):
             models = grant.base_models if is_base else grant.models
-            if grant.covers(PROVIDER, scope, around.jurisdictions) and any_matches(models, name):
+            if grant.covers(PROVIDER, scope, effective.jurisdictions) and any_matches(models, name):
                 found.setdefault(signer, grant)
     return found

@@ -11,7 +11,7 @@ from sidecar.core.predicates import Environment
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EffectiveEnvironment:
     """What is required in an environment: declared, and added by floors.
 
     Attributes:
@@ -19,7 +19,7 @@ class Surroundings:
         sector: As declared.
         jurisdictions: The declared ones, then those of the floors; never empty.
         roles: Roles that the floors require of every adapted model.
-        sectors: Sectors that floors demand and the declaration does not name; empty where it holds.
+        unmet_sectors: Those that floors demand and the declaration does not name.
         reach: Sector → jurisdictions that the environment was ever declared for or a floor adds.
             An authority granted any of it can object; the declared sector comes first.
     """
@@ -28,13 +28,13 @@ class Surroundings:
     sector: str
     jurisdictions: tuple[str, ...]
     roles: frozenset[str]
-    sectors: tuple[str, ...]
+    unmet_sectors: tuple[str, ...]
     reach: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def surroundings(
+def effective_environment(
     operator: OperatorTrust, item: Evidence[Environment], known: Iterable[tuple[str, str]] = ()
-) -> Surroundings:
+) -> EffectiveEnvironment:
     """Return what holds in a declared environment; a union that a declaration cannot shrink.
 
     Args:
@@ -50,11 +50,11 @@ def surroundings(
     for sector, place in known:
         reach.setdefault(sector, dict.fromkeys(added))[place] = None
     demanded = {floor.sector for floor in floors if floor.sector is not None}
-    return Surroundings(
+    return EffectiveEnvironment(
         environment=name,
         sector=declared.sector,
         jurisdictions=jurisdictions,
         roles=frozenset(role for floor in floors for role in floor.roles),
-        sectors=tuple(sorted(demanded - {declared.sector})),
+        unmet_sectors=tuple(sorted(demanded - {declared.sector})),
         reach=tuple((sector, tuple(places)) for sector, places in reach.items()),
     )

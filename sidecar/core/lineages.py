@@ -16,7 +16,7 @@ from sidecar.core.accepted import Touched
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
 from sidecar.core.evidence import Evidence
-from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.floors import EffectiveEnvironment, effective_environment
 from sidecar.core.grants import CUSTOMER, PRODUCER, OperatorTrust, Scope
 from sidecar.core.lineage import claim_nodes, statement_node
 from sidecar.core.memory import LineageNode, Successor
@@ -214,9 +214,9 @@ class Lineages:
         """Return where a take-over may have become complete, or may reach further than before."""
         found: Judged = defaultdict(set)
         for name in environments:
-            around = self._newest(name, self.drafts.environments.get(name, ()))
+            effective = self._newest(name, self.drafts.environments.get(name, ()))
             before = self._newest(name, self.drafts.environments.base.get(name, ()))
-            if around is not None and around != before:
+            if effective is not None and effective != before:
                 found[name].update(self.drafts.covering.of(name))
                 for pattern in self.drafts.patterns:
                     if matches(pattern, name):
@@ -253,29 +253,29 @@ class Lineages:
     def _take_over(self, judged: Judged) -> None:
         drafts = self.drafts
         for name, digests in judged.items():
-            around = self._newest(name, drafts.environments.get(name, ()))
-            if around is None:
+            effective = self._newest(name, drafts.environments.get(name, ()))
+            if effective is None:
                 continue
             for item in filter(None, map(self._supersedes, digests)):
-                if (item.digest, name) in drafts.took or complete(self, around, item):
-                    for older in self._replaced(around, item):
+                if (item.digest, name) in drafts.took or complete(self, effective, item):
+                    for older in self._replaced(effective, item):
                         keep_takeover(drafts, older, item.digest, name)
 
     def _newest(
         self, name: str, declarations: Iterable[Evidence[Environment]]
-    ) -> Surroundings | None:
+    ) -> EffectiveEnvironment | None:
         """Return the newest declaration by a granted customer, as signed, with the floors."""
         for item in sorted(declarations, key=beginning, reverse=True):
             scope = Scope(name, item.predicate.sector)
             if signed_by(self.operator, item, CUSTOMER, scope, item.predicate.jurisdictions):
-                return surroundings(self.operator, item)
+                return effective_environment(self.operator, item)
         return None
 
-    def _replaced(self, around: Surroundings, item: Evidence[Manifest]) -> Iterator[str]:
+    def _replaced(self, effective: EffectiveEnvironment, item: Evidence[Manifest]) -> Iterator[str]:
         """Yield what a manifest supersedes, and what that supersedes, of the same model."""
         model = item.predicate.model
         name = f"{model.provider}/{model.id}"
-        scope = Scope(around.environment, around.sector, name)
+        scope = Scope(effective.environment, effective.sector, name)
         link = item.predicate.supersedes
         digest = None if link is None else link.sha256
         # A digest cannot name a payload that names it, so the chain ends.

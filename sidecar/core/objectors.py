@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.core.floors import Surroundings
+from sidecar.core.floors import EffectiveEnvironment
 from sidecar.core.grants import EVALUATOR, PRODUCER, Grant, OperatorTrust
 from sidecar.core.patterns import any_matches
 
@@ -37,7 +37,7 @@ class Objectors:
 
 def objectors(
     operator: OperatorTrust,
-    around: Surroundings,
+    effective: EffectiveEnvironment,
     models: frozenset[str],
     *,
     everywhere: bool = False,
@@ -46,7 +46,7 @@ def objectors(
 
     Args:
         operator: The grants.
-        around: The environment with its floors and everything it was ever declared for.
+        effective: The environment with its floors and everything it was ever declared for.
         models: ``provider/id`` of the models named, their parents and base models; where it is
             empty, the call can reach no model and every model pattern overlaps.
         everywhere: Whether a grant for one of the models is enough, as in the sandbox.
@@ -54,7 +54,7 @@ def objectors(
     names, fresh = [], []
     for authority, grants in operator.grants.items():
         matching = [
-            each for each in grants if overlaps(each, around, models, everywhere=everywhere)
+            each for each in grants if overlaps(each, effective, models, everywhere=everywhere)
         ]
         if matching:
             names.append(authority)
@@ -64,7 +64,11 @@ def objectors(
 
 
 def overlaps(
-    grant: Grant, around: Surroundings, models: frozenset[str], *, everywhere: bool = False
+    grant: Grant,
+    effective: EffectiveEnvironment,
+    models: frozenset[str],
+    *,
+    everywhere: bool = False,
 ) -> bool:
     """Return whether a grant's scope overlaps a question.
 
@@ -74,14 +78,14 @@ def overlaps(
     if everywhere:
         return any(_about(grant, models))
     return (
-        any_matches(grant.environments, around.environment)
+        any_matches(grant.environments, effective.environment)
         and any(
             any_matches(grant.sectors, sector)
             and (
                 grant.role in ANYWHERE
                 or any(any_matches(grant.jurisdictions, name) for name in places)
             )
-            for sector, places in around.reach
+            for sector, places in effective.reach
         )
         and (not models or any(_about(grant, models)))
     )

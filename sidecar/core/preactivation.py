@@ -62,7 +62,7 @@ def checked(
     """
     model = question.model
     answered = {suite.jurisdiction for suite in item.predicate.envelope.suites}
-    absent = sorted(set(question.around.jurisdictions) - answered)
+    absent = sorted(set(question.effective.jurisdictions) - answered)
     if absent:
         names = tuple(f"compliance suite for {name}" for name in absent)
         return Finding(
@@ -200,7 +200,7 @@ def published_failures(
         suite = suites.get(failure.suite)
         if suite is not None and any(
             grant.role == EVALUATOR
-            and overlaps(grant, question.around, models, everywhere=everywhere)
+            and overlaps(grant, question.effective, models, everywhere=everywhere)
             for grant in operator.of(authority)
         ):
             label = _label(suite)

@@ -77,9 +77,11 @@ class Reads:
         if operator is not self._operator and operator != self._operator:
             return False
         return (
-            all(_same(getattr(state, name), seen) for name, seen in self._tables.items())
+            all(_same_values(getattr(state, name), seen) for name, seen in self._tables.items())
             and all(_same_members(getattr(state, n), seen) for n, seen in self._members.items())
-            and all(_still(state.authorities, *seen, now) for seen in self._authorities.items())
+            and all(
+                _same_freshness(state.authorities, *seen, now) for seen in self._authorities.items()
+            )
             and all(_same_index(state.withdrawals, *seen) for seen in self._indexes.items())
             and all(_equal(held, getattr(state, name)) for name, held in self._whole.items())
         )
@@ -242,7 +244,7 @@ class _Index(WithdrawalIndex):
         return found
 
 
-def _same(table: Mapping[Any, Any], seen: Mapping[Any, Any]) -> bool:
+def _same_values(table: Mapping[Any, Any], seen: Mapping[Any, Any]) -> bool:
     for key, value in seen.items():
         new = table.get(key, _ABSENT)
         if new is not value and not _equal(value, new):
@@ -254,7 +256,7 @@ def _same_members(held: AbstractSet[Any], seen: Mapping[Any, bool]) -> bool:
     return all((key in held) is found for key, found in seen.items())
 
 
-def _still(
+def _same_freshness(
     authorities: Mapping[str, AuthorityView],
     name: str,
     old: Any,  # noqa: ANN401 - a view, or none

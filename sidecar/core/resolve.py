@@ -77,16 +77,16 @@ def environments(inquiry: Inquiry) -> tuple[tuple[Evidence[Environment], ...], F
 
 def declared(inquiry: Inquiry, item: Evidence[Environment]) -> Finding:
     """Step 1 for one declaration: it is not below the operator's floors (law 5)."""
-    around = inquiry.around(item)
-    if around.sectors:
+    effective = inquiry.effective(item)
+    if effective.unmet_sectors:
         detail = (
-            f"declared for sector {around.sector}, and the operator's floor demands "
-            + ", ".join(around.sectors)
+            f"declared for sector {effective.sector}, and the operator's floor demands "
+            + ", ".join(effective.unmet_sectors)
         )
-        return Finding(1, around.environment, Reason.ENVIRONMENT_BELOW_FLOOR, detail)
+        return Finding(1, effective.environment, Reason.ENVIRONMENT_BELOW_FLOOR, detail)
     keys = inquiry.state.keys
     signer = next(s for s in inquiry.customers(item) if keys[s].agrees(inquiry.now))
-    return Finding(1, around.environment, None, f"declared by {signer.authority}")
+    return Finding(1, effective.environment, None, f"declared by {signer.authority}")
 
 
 def next_declaration(inquiry: Inquiry, name: str) -> datetime | None:
@@ -121,7 +121,7 @@ def manifests(question: Question) -> tuple[tuple[Resolved | None, Finding], ...]
     known = state.manifests.get((call.provider, question.target), ())
     if not known and question.name not in state.adapted:
         return (_listed_base(question),)
-    jurisdictions = question.around.jurisdictions
+    jurisdictions = question.effective.jurisdictions
     granted = [
         item
         for item in known
@@ -215,7 +215,7 @@ def _with_parents(question: Question, item: Evidence[Manifest]) -> tuple[Resolve
 def _grantees(question: Question, provider: str, base: str) -> tuple[str, ...]:
     scope = Scope(question.scope.environment, question.scope.sector)
     operator = question.inquiry.state.operator
-    return operator.base_model_grantees(provider, base, scope, question.around.jurisdictions)
+    return operator.base_model_grantees(provider, base, scope, question.effective.jurisdictions)
 
 
 def _producers(question: Question, parent: Evidence[Manifest]) -> tuple[Signer, ...]:

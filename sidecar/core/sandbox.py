@@ -45,17 +45,17 @@ def only_runs(call: Call) -> bool:
 
 def evaluators(question: Question) -> tuple[str, ...]:
     """Return the evaluators whose sandbox the environment is for the model, sorted."""
-    around = question.around
+    effective = question.effective
     return tuple(
         sorted(
             authority
             for authority, grants in question.inquiry.state.operator.grants.items()
             if any(
                 grant.role == EVALUATOR
-                and any_matches(grant.sandbox, around.environment)
+                and any_matches(grant.sandbox, effective.environment)
                 and any_matches(grant.models, question.name)
-                and any_matches(grant.sectors, around.sector)
-                and all(any_matches(grant.jurisdictions, name) for name in around.jurisdictions)
+                and any_matches(grant.sectors, effective.sector)
+                and all(any_matches(grant.jurisdictions, name) for name in effective.jurisdictions)
                 for grant in grants
             )
         )
@@ -96,7 +96,7 @@ def _permitted(
     def refused(detail: str) -> Finding:
         return Finding(4, question.model, Reason.SANDBOX_NOT_GRANTED, detail)
 
-    name = question.around.environment
+    name = question.effective.environment
     purpose = question.environment.predicate.purpose
     if purpose != PURPOSE:
         return refused(f"{name} is declared for the purpose {purpose}, not {PURPOSE}")

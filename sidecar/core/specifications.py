@@ -27,7 +27,7 @@ from sidecar.core.succession import MAX_LINKS
 
 
 @dataclass(frozen=True, slots=True)
-class Pledge:
+class SignedSpecification:
     """A specification that holds, with every customer whose signature counts for it.
 
     ``extended`` are the specifications that it extends, nearest first, with theirs.
@@ -40,7 +40,7 @@ class Pledge:
 
 def for_tuning(
     inquiry: Inquiry, environment: Evidence[Environment], names: tuple[str, ...]
-) -> tuple[Pledge | None, Finding]:
+) -> tuple[SignedSpecification | None, Finding]:
     """Return the specification of a tuning job, and its finding in step 3.
 
     Args:
@@ -59,13 +59,13 @@ def for_tuning(
     item = inquiry.state.specifications.get(digest)
     if item is None:
         return refused("no specification of this digest is known")
-    around = inquiry.around(environment)
-    here = Scope(around.environment, around.sector)
+    effective = inquiry.effective(environment)
+    here = Scope(effective.environment, effective.sector)
     operator = inquiry.state.operator
     signers = tuple(
         signer
         for signer in _customers(inquiry, item, names)
-        if grant_for(operator, signer.authority, CUSTOMER, here, around.jurisdictions)
+        if grant_for(operator, signer.authority, CUSTOMER, here, effective.jurisdictions)
     )
     if not signers:
         return refused(_unsigned(item) + " and the one that tunes")
@@ -75,19 +75,19 @@ def for_tuning(
     if isinstance(extended, str):
         return refused(extended)
     finding = Finding(3, digest, None, f"signed by {signers[0].authority}")
-    return Pledge(item, signers, extended), finding
+    return SignedSpecification(item, signers, extended), finding
 
 
 def for_manifests(
     question: Question, manifests: Iterable[Evidence[Manifest]]
-) -> tuple[tuple[Pledge, ...], Finding | None]:
+) -> tuple[tuple[SignedSpecification, ...], Finding | None]:
     """Return the specifications of a manifest and its parents, and the finding in step 3.
 
     Such a specification needs signatures that count now, like all evidence; its window need only
     have held when the run began, for that is when it was relied on. Whether a manifest may name
     none is the operator's to state.
     """
-    pledges: list[Pledge] = []
+    found: list[SignedSpecification] = []
     for item in manifests:
         named = item.predicate.specification
         if named is None:
@@ -95,27 +95,29 @@ def for_manifests(
                 continue
             detail = f"{item.predicate.model.id} names none, and the operator requires it"
             return (), Finding(3, question.model, Reason.SPECIFICATION_MISSING, detail)
-        pledge = _pledge(question.inquiry, item, named.sha256)
-        if isinstance(pledge, str):
-            detail = f"{item.predicate.model.id} was tuned under {named.sha256}: {pledge}"
+        signed = _signed_specification(question.inquiry, item, named.sha256)
+        if isinstance(signed, str):
+            detail = f"{item.predicate.model.id} was tuned under {named.sha256}: {signed}"
             return (), Finding(3, question.model, Reason.SPECIFICATION_UNVERIFIED, detail)
-        pledges.append(pledge)
-    if not pledges:
+        found.append(signed)
+    if not found:
         return (), None
-    digests = ", ".join(pledge.item.digest for pledge in pledges)
-    return tuple(pledges), Finding(3, question.model, None, f"tuned under {digests}")
+    digests = ", ".join(signed.item.digest for signed in found)
+    return tuple(found), Finding(3, question.model, None, f"tuned under {digests}")
 
 
-def relied_on(pledge: Pledge, cascaded: Cascade) -> Specified:
+def relied_on(signed: SignedSpecification, cascaded: Cascade) -> Specified:
     """Choose the customers to rely on: usable ones, if there are any."""
     return Specified(
-        pledge.item,
-        cascaded.preferred(pledge.item, pledge.signers),
-        tuple((item, cascaded.preferred(item, signers)) for item, signers in pledge.extended),
+        signed.item,
+        cascaded.preferred(signed.item, signed.signers),
+        tuple((item, cascaded.preferred(item, signers)) for item, signers in signed.extended),
     )
 
 
-def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pledge | str:
+def _signed_specification(
+    inquiry: Inquiry, manifest: Evidence[Manifest], digest: str
+) -> SignedSpecification | str:
     """Return the specification a manifest names, or why it does not count for it."""
     item = inquiry.state.specifications.get(digest)
     if item is None:
@@ -134,7 +136,7 @@ def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pled
     said = item.predicate.environments, item.predicate.envelope
     if (claim.environments, claim.envelope) != said:
         return "the manifest's environments or suites are not those that were specified"
-    return Pledge(item, signers, extended)
+    return SignedSpecification(item, signers, extended)
 
 
 def _extended(

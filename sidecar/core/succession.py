@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sidecar.core.eligibility import grant_for, signed_by
 from sidecar.core.evidence import Evidence, Signer
-from sidecar.core.floors import Surroundings
+from sidecar.core.floors import EffectiveEnvironment
 from sidecar.core.grants import (
     ALWAYS_REQUIRED,
     EVALUATOR,
@@ -71,39 +71,41 @@ def same_suite(suite: Suite, entry: SuiteResult) -> bool:
 
 
 def required_roles(
-    state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]
+    state: KnownEvidence, effective: EffectiveEnvironment, item: Evidence[Manifest]
 ) -> set[str]:
     """Return the roles that must approve a manifest: a union that only grows (law 5)."""
     operator = state.operator
     roles = {*ALWAYS_REQUIRED, *item.predicate.approvals.required, *operator.required_roles}
-    roles |= around.roles
-    for name in around.jurisdictions:
+    roles |= effective.roles
+    for name in effective.jurisdictions:
         roles.update(operator.jurisdiction_roles.get(name, ()))
     return roles
 
 
 def required_approvals(
-    state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]
+    state: KnownEvidence, effective: EffectiveEnvironment, item: Evidence[Manifest]
 ) -> tuple[tuple[str, str], ...]:
     """Return every (role, jurisdiction) that must be approved, sorted; never empty."""
-    roles = required_roles(state, around, item)
+    roles = required_roles(state, effective, item)
     return tuple(
-        sorted((role, name) for role in roles | {REGULATOR} for name in around.jurisdictions)
+        sorted((role, name) for role in roles | {REGULATOR} for name in effective.jurisdictions)
     )
 
 
-def complete(state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]) -> bool:
+def complete(
+    state: KnownEvidence, effective: EffectiveEnvironment, item: Evidence[Manifest]
+) -> bool:
     """Return whether all required results and approvals of a manifest exist, as signed."""
     model = item.predicate.model
-    scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
+    scope = Scope(effective.environment, effective.sector, f"{model.provider}/{model.id}")
     answered = {suite.jurisdiction for suite in item.predicate.envelope.suites}
     return (
-        bool(signed_by(state.operator, item, PRODUCER, scope, around.jurisdictions))
-        and set(around.jurisdictions) <= answered
+        bool(signed_by(state.operator, item, PRODUCER, scope, effective.jurisdictions))
+        and set(effective.jurisdictions) <= answered
         and all(_has_result(state, scope, item, suite) for suite in item.predicate.envelope.suites)
         and all(
             _has_approval(state, scope, item, role, jurisdiction)
-            for role, jurisdiction in required_approvals(state, around, item)
+            for role, jurisdiction in required_approvals(state, effective, item)
         )
     )
 

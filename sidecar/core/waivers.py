@@ -56,7 +56,7 @@ def usable(cascaded: Cascade, found: Iterable[WaiverOption]) -> tuple[Waived, ..
 def _about(
     inquiry: Inquiry, environment: Evidence[Environment], subject: Subject, scope: Scope
 ) -> Iterable[WaiverOption]:
-    jurisdictions = inquiry.around(environment).jurisdictions
+    jurisdictions = inquiry.effective(environment).jurisdictions
     for item in inquiry.state.waivers.get(subject.digest.sha256, ()):
         waiver = item.predicate
         if item.statement.subject != subject:

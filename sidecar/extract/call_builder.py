@@ -18,7 +18,7 @@ from sidecar.extract.tools import (
     of_role,
     tool_types,
 )
-from sidecar.providers.json_paths import Found, Input, Role
+from sidecar.providers.json_paths import FoundValue, Input, Role
 from sidecar.providers.operation import MAIN, Kind, Operation
 from sidecar.providers.provider import NameKind, Provider
 
@@ -32,7 +32,7 @@ _MAX_FOUND, _MAX_VALUE_CHARS = 8, 256
 
 
 def remembered_call(
-    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
+    request: HttpRequest, api: Provider, operation: Operation, found: tuple[FoundValue, ...]
 ) -> Call:
     """Build the call, once for the same few short values at the same places.
 
@@ -66,7 +66,7 @@ def remembered_call(
 
 
 def _call(
-    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
+    request: HttpRequest, api: Provider, operation: Operation, found: tuple[FoundValue, ...]
 ) -> Call:
     """Build the call from the values that path, query and body name."""
     _refuse_foreign(operation, found)
@@ -94,7 +94,7 @@ def _call(
     )
 
 
-def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
+def _refuse_foreign(operation: Operation, found: Iterable[FoundValue]) -> None:
     for entry in of_role(found, Role.FOREIGN):
         if given(entry):
             raise unsupported(
@@ -103,14 +103,14 @@ def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
             )
 
 
-def _models(api: Provider, found: Iterable[Found], role: Role) -> tuple[str, ...]:
+def _models(api: Provider, found: Iterable[FoundValue], role: Role) -> tuple[str, ...]:
     named = (_model(entry) for entry in of_role(found, role) if given(entry))
     return tuple(dict.fromkeys(name for each in named for name in api.named(each)))
 
 
 def _check_named(
     operation: Operation,
-    found: tuple[Found, ...],
+    found: tuple[FoundValue, ...],
     models: tuple[str, ...],
     tuned: tuple[str, ...],
     references: tuple[Reference, ...],
@@ -158,7 +158,7 @@ def deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) 
 
 
 def _specification(
-    request: HttpRequest, operation: Operation, found: Iterable[Found]
+    request: HttpRequest, operation: Operation, found: Iterable[FoundValue]
 ) -> str | None:
     """Return the specification's digest of a tuning job, from the body or the header."""
     if operation.kind is not Kind.TUNING:
@@ -179,13 +179,13 @@ def _specification(
     return digests[0] if digests else None
 
 
-def _model(entry: Found) -> str:
+def _model(entry: FoundValue) -> str:
     if not isinstance(entry.value, str) or not _MODEL_ID.fullmatch(entry.value):
         raise malformed(f"{entry.where} must be a model id of 1 to 512 printable ASCII characters")
     return entry.value
 
 
-def _stream(entry: Found) -> bool:
+def _stream(entry: FoundValue) -> bool:
     if entry.value is not None and not isinstance(entry.value, bool):
         raise malformed(f"{entry.where} must be true or false")
     return entry.value is True

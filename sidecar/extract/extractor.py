@@ -24,7 +24,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.references import item_references
 from sidecar.extract.router import ROUTES, route
 from sidecar.providers import PROVIDERS, json_paths
-from sidecar.providers.json_paths import Found, Only, Role
+from sidecar.providers.json_paths import AllowedValues, FoundValue, Role
 from sidecar.providers.operation import Body, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides, nested_overrides
 from sidecar.providers.provider import SELF_HOSTED, Provider
@@ -61,7 +61,7 @@ class Examined:
     """The call that a request makes, and the value found at each place."""
 
     call: Call
-    found: tuple[Found, ...]
+    found: tuple[FoundValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Matched:
 
     api: Provider
     operation: Operation
-    named: tuple[Found, ...]
+    named: tuple[FoundValue, ...]
 
 
 def extract(request: HttpRequest, options: ExtractOptions) -> Call:
@@ -154,7 +154,7 @@ def examine_json(
 
 
 def _examined(
-    request: HttpRequest, matched: Matched, inside: tuple[Found, ...], options: ExtractOptions
+    request: HttpRequest, matched: Matched, inside: tuple[FoundValue, ...], options: ExtractOptions
 ) -> Examined:
     if options.ignore_body_model and matched.operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
@@ -162,7 +162,7 @@ def _examined(
     return Examined(remembered_call(request, matched.api, matched.operation, found), found)
 
 
-def _ignored(entry: Found) -> Found:
+def _ignored(entry: FoundValue) -> FoundValue:
     """Give the body's ``model`` the role of a name that the upstream ignores."""
     return replace(entry, role=Role.IGNORED) if entry.where == json_paths.MODEL_KEY else entry
 
@@ -179,7 +179,7 @@ def _check_open(operation: Operation, opened: Collection[str]) -> None:
 
 def _inside(
     request: HttpRequest, operation: Operation, max_bytes: int, inputs: StoredInputs
-) -> tuple[Found, ...]:
+) -> tuple[FoundValue, ...]:
     """Return the values that the body names."""
     if operation.upgrade:
         check_websocket(request)
@@ -197,7 +197,7 @@ def _inside(
 
 def _read(
     request: HttpRequest, operation: Operation, body: bytes, inputs: StoredInputs
-) -> tuple[Found, ...]:
+) -> tuple[FoundValue, ...]:
     content_type = request.header("content-type")
     if content_type is None:
         content_type = "application/json" if operation.untyped else ""
@@ -210,7 +210,7 @@ def _read(
     return _from_json(operation, body, inputs)
 
 
-def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple[Found, ...]:
+def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple[FoundValue, ...]:
     try:
         value = strict_json.loads_object(body, max_bytes=len(body))
     except strict_json.StrictJsonError as error:
@@ -222,7 +222,8 @@ def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple
         if entry.role is Role.BODY and isinstance(entry.value, dict):
             _refuse_overrides(frozenset(), entry.value)
     narrowed = [
-        _narrowed(operation, entry) if type(entry.role) is Only else entry for entry in found
+        _narrowed(operation, entry) if type(entry.role) is AllowedValues else entry
+        for entry in found
     ]
     named = stored_inputs.in_json(inputs, operation.tree, value, body)
     return (*narrowed, *item_references(found), *named)
@@ -230,7 +231,7 @@ def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple
 
 def _from_form(
     operation: Operation, content_type: str, body: bytes, inputs: StoredInputs
-) -> tuple[Found, ...]:
+) -> tuple[FoundValue, ...]:
     try:
         parts = multipart.parse(content_type, body)
         tops = frozenset(name.partition(".")[0].removesuffix("[]") for name in operation.form)
@@ -246,13 +247,13 @@ def _from_form(
     for name, text in texts.items():
         role = operation.form[name]
         value: object = _FLAGS.get(text, text) if role is Role.STREAM else text
-        found.append(Found(role, value, name))
+        found.append(FoundValue(role, value, name))
     return (*found, *named)
 
 
-def _narrowed(operation: Operation, entry: Found) -> Found:
+def _narrowed(operation: Operation, entry: FoundValue) -> FoundValue:
     """Check a value at a place with a list of allowed values, and give it its role."""
-    if not isinstance(entry.role, Only):
+    if not isinstance(entry.role, AllowedValues):
         return entry
     if not entry.role.allows(entry.value):
         allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))

@@ -3,7 +3,7 @@
 A message longer than ``THRESHOLD`` is not decoded in the gate's event loop: decoding copies its
 megabytes, and every other request would wait for that. Nor is a shorter one of more than
 ``MAX_PARTS`` parts, which take longer to walk than megabytes of text. It stays serialized
-(``Large``), and a worker process parses it (``gate.worker_pool``) with the same function.
+(``LargeMessage``), and a worker process parses it (``gate.worker_pool``) with the same function.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Refusal = tuple[Reason, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Large:
+class LargeMessage:
     """A serialized ``CheckRequest`` that is not decoded in the event loop."""
 
     data: bytes
 
 
-CheckMessage = pb.CheckRequest | Large
+CheckMessage = pb.CheckRequest | LargeMessage
 
 
 def decode_message(data: bytes) -> CheckMessage:
@@ -54,7 +54,7 @@ def decode_message(data: bytes) -> CheckMessage:
     """
     size = len(data)
     if size > THRESHOLD or (size > _FEW_BYTES and _parts(data) > MAX_PARTS):
-        return Large(data)
+        return LargeMessage(data)
     return pb.CheckRequest.FromString(data)
 
 
@@ -89,7 +89,7 @@ class ParsedRequest:
 
 def body_size(question: CheckMessage) -> int:
     """Return the size in bytes of a message's body, or of a large message with its headers."""
-    if isinstance(question, Large):
+    if isinstance(question, LargeMessage):
         return len(question.data)
     http = question.attributes.request.http
     return len(http.raw_body) + len(http.body)
@@ -104,7 +104,7 @@ def describe(message: CheckMessage) -> HttpRequest | None:
     Returns:
         The method, path, provider, API and request id; ``None`` if the message cannot be decoded.
     """
-    if isinstance(message, Large):
+    if isinstance(message, LargeMessage):
         try:
             message = pb.CheckRequest.FromString(message.data)
         except DecodeError:

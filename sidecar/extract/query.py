@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed
 from sidecar.core.strict_json import fold
-from sidecar.providers.json_paths import Found, Role, What
+from sidecar.providers.json_paths import FoundValue, Meaning, Role
 from sidecar.providers.operation import Operation
 from sidecar.providers.overrides import key_overrides
 
@@ -31,7 +31,7 @@ _OWN_DATA = "metadata"
 _NAMES_A_MODEL = "the query names a model where this operation reads none"
 
 
-def queried(operation: Operation, query: str) -> list[Found]:
+def queried(operation: Operation, query: str) -> list[FoundValue]:
     """Return the values of the row's keys.
 
     Args:
@@ -45,7 +45,7 @@ def queried(operation: Operation, query: str) -> list[Found]:
     """
     if not query and operation.only_reads:
         return []
-    found: dict[str, Found] = {}
+    found: dict[str, FoundValue] = {}
     pairs = query.split("&")
     if len(pairs) > MAX_PAIRS:
         raise malformed(f"the query has more than {MAX_PAIRS} keys")
@@ -58,7 +58,7 @@ def queried(operation: Operation, query: str) -> list[Found]:
             continue
         if key in found:
             raise ambiguous(f"the query has {key} twice")
-        found[key] = Found(role, _plain(role, key, value), f"{key} in the query")
+        found[key] = FoundValue(role, _plain(role, key, value), f"{key} in the query")
     return list(found.values())
 
 
@@ -99,7 +99,7 @@ def _any_names_a_model(query: str) -> bool:
     return any(_names_a_model(unquote_plus(key, errors="replace").strip()) for key in keys)
 
 
-def _plain(role: What, key: str, value: str) -> str:
+def _plain(role: Meaning, key: str, value: str) -> str:
     decoded = value.replace("%3A", ":").replace("%3a", ":")
     grammar = _VERSION if role is Role.VERSION else _VALUE
     if not grammar.fullmatch(decoded):

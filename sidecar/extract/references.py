@@ -12,7 +12,7 @@ from sidecar.core import strict_json
 from sidecar.core.call import OBJECT_ID, Reference
 from sidecar.core.refusals import malformed
 from sidecar.extract.tools import given, of_role
-from sidecar.providers.json_paths import Found, Input, Owned, Role, Stored
+from sidecar.providers.json_paths import FoundValue, Input, Owned, Role, Stored
 
 ITEM = "item"
 MAX_REFERENCES = 16
@@ -23,7 +23,7 @@ MAX_OWNED = 512
 _REFERENCE = "item_reference"
 
 
-def built_on(found: Iterable[Found]) -> tuple[Reference, ...]:
+def built_on(found: Iterable[FoundValue]) -> tuple[Reference, ...]:
     """Return the objects whose models the request can reach, without duplicates.
 
     Raises:
@@ -38,7 +38,7 @@ def built_on(found: Iterable[Found]) -> tuple[Reference, ...]:
     return references
 
 
-def owned(found: Iterable[Found], role: type[Owned | Input] = Owned) -> tuple[Reference, ...]:
+def owned(found: Iterable[FoundValue], role: type[Owned | Input] = Owned) -> tuple[Reference, ...]:
     """Return the objects that the request reads or changes, or takes as input, without duplicates.
 
     Raises:
@@ -50,7 +50,7 @@ def owned(found: Iterable[Found], role: type[Owned | Input] = Owned) -> tuple[Re
     return references
 
 
-def item_references(found: Iterable[Found]) -> Iterator[Found]:
+def item_references(found: Iterable[FoundValue]) -> Iterator[FoundValue]:
     """Yield the ids of input items that are given by reference, as ``Stored`` items.
 
     An item without ``type`` and ``role`` is a reference too.
@@ -71,10 +71,12 @@ def item_references(found: Iterable[Found]) -> Iterator[Found]:
         if kind == _REFERENCE or (kind is None and item.get("role") is None):
             if item.get("id") is None:
                 raise malformed(f"{entry.where} by reference must have the item's id")
-            yield Found(Stored(ITEM), item["id"], f"{entry.where}.id")
+            yield FoundValue(Stored(ITEM), item["id"], f"{entry.where}.id")
 
 
-def _referring(found: Iterable[Found], role: type[Stored | Owned | Input]) -> tuple[Reference, ...]:
+def _referring(
+    found: Iterable[FoundValue], role: type[Stored | Owned | Input]
+) -> tuple[Reference, ...]:
     references = []
     for entry in found:
         if not isinstance(entry.role, role) or not given(entry):

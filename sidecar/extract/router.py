@@ -17,7 +17,7 @@ from sidecar.core.refusals import malformed, unsupported
 from sidecar.extract.query import queried
 from sidecar.providers import PROVIDERS
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
-from sidecar.providers.json_paths import Found, Owned, Role, Stored, What
+from sidecar.providers.json_paths import FoundValue, Meaning, Owned, Role, Stored
 from sidecar.providers.operation import Kind, Operation
 from sidecar.providers.provider import Provider
 
@@ -110,7 +110,7 @@ class Routes:
                 raise ValueError(f"{row.method} {row.route} is in the table twice")
             step.rows[row.method] = row
 
-    def match(self, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+    def match(self, method: str, path: str) -> tuple[Operation, tuple[FoundValue, ...]]:
         """Find the operation, and the values that path and query name.
 
         Args:
@@ -154,8 +154,8 @@ class Routes:
             step = below
         return step.rows
 
-    def _parameters(self, operation: Operation, segments: list[str]) -> list[Found]:
-        found: list[Found] = []
+    def _parameters(self, operation: Operation, segments: list[str]) -> list[FoundValue]:
+        found: list[FoundValue] = []
         parts: list[str] = []
         pairs = zip(segments_of(operation.route), segments, strict=True)
         for number, (want, text) in enumerate(pairs, 1):
@@ -171,15 +171,15 @@ class Routes:
                     )
                 parts.append(given)
                 if want.ends:
-                    found.append(Found(Role.MODEL, "/".join(parts), where))
+                    found.append(FoundValue(Role.MODEL, "/".join(parts), where))
             elif want.name in _NAMING:
-                found.append(Found(Role.MODEL, self._decoded(given, number), where))
+                found.append(FoundValue(Role.MODEL, self._decoded(given, number), where))
             else:
                 identity = self._identity(given, number)
                 if want.name != "id":
                     owned = operation.kind is Kind.MODELLESS
-                    role: What = Owned(want.name) if owned else Stored(want.name)
-                    found.append(Found(role, identity, where))
+                    role: Meaning = Owned(want.name) if owned else Stored(want.name)
+                    found.append(FoundValue(role, identity, where))
         return found
 
     def _identity(self, segment: str, number: int) -> str:
@@ -232,7 +232,7 @@ _REMEMBERED_CHARS = 256
 """Longest target whose match is remembered, so that what clients send bounds the memory used."""
 
 
-def route(api: str, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+def route(api: str, method: str, path: str) -> tuple[Operation, tuple[FoundValue, ...]]:
     """Match as ``Routes.match`` of an API in ``ROUTES``; a match of a short path is remembered.
 
     Raises:
@@ -244,7 +244,7 @@ def route(api: str, method: str, path: str) -> tuple[Operation, tuple[Found, ...
 
 
 @lru_cache(maxsize=1024)
-def _match(api: str, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+def _match(api: str, method: str, path: str) -> tuple[Operation, tuple[FoundValue, ...]]:
     return ROUTES[api].match(method, path)
 
 

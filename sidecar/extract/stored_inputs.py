@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.core import strict_json
 from sidecar.core.refusals import malformed
 from sidecar.extract.multipart import Part
-from sidecar.providers.json_paths import Found, Input, Owned, PathNode, Role, Stored
+from sidecar.providers.json_paths import FoundValue, Input, Owned, PathNode, Role, Stored
 from sidecar.providers.stored_inputs import StoredInputs
 
 _JSON_TEXT = re.compile(rb"[ \t\r\n]*[\[{]")
@@ -19,7 +19,7 @@ _OTHERWISE = PathNode()
 
 def in_json(
     inputs: StoredInputs, root: PathNode, body: dict[str, Any], raw: bytes
-) -> Iterator[Found]:
+) -> Iterator[FoundValue]:
     """Find the ids of inputs in a body, outside the caller's data and the row's own references.
 
     A loop, not a recursion: the caller chooses how deep a body is nested.
@@ -48,12 +48,12 @@ def in_json(
             place = f"{where}.{key}" if where else key
             kind = inputs.kind(key)
             for each_id in _ids(item) if kind is not None else ():
-                yield Found(Input(str(kind)), each_id, place)
+                yield FoundValue(Input(str(kind)), each_id, place)
             if isinstance(item, dict | list):
                 stack.append((below, item, place))
 
 
-def in_unread(inputs: StoredInputs, body: bytes) -> Iterator[Found]:
+def in_unread(inputs: StoredInputs, body: bytes) -> Iterator[FoundValue]:
     """Find the ids of inputs in a body that can name no model, and is not read otherwise.
 
     Raises:
@@ -70,7 +70,7 @@ def in_unread(inputs: StoredInputs, body: bytes) -> Iterator[Found]:
 
 def in_form(
     inputs: StoredInputs, parts: Iterable[Part], fields: Collection[str]
-) -> Iterator[Found]:
+) -> Iterator[FoundValue]:
     """Find the ids of inputs in the fields of a form, such as ``input_reference[file_id]``.
 
     Args:
@@ -87,7 +87,7 @@ def in_form(
             continue
         kinds = [kind for word in _WORDS.findall(part.name) if (kind := inputs.kind(word))]
         if kinds:
-            yield Found(Input(kinds[-1]), part.text(), part.name)
+            yield FoundValue(Input(kinds[-1]), part.text(), part.name)
         elif _JSON_TEXT.match(part.value) and inputs.may_be_in(bytes(part.value)):
             raise malformed(
                 f"the field {part.name} is JSON that may name a stored object; send its id in a"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed
-from sidecar.providers.json_paths import Found, Role
+from sidecar.providers.json_paths import FoundValue, Role
 
 PICTURES, SVG = "image_generation", "svg"
 AUTHOR = frozenset({"svg.model", "svg[model]"})
@@ -19,7 +19,7 @@ a decision that is kept holds them. APIs have some twenty."""
 _FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
 
 
-def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
+def tool_types(found: tuple[FoundValue, ...]) -> tuple[str, ...]:
     """Return the types of all tools; one without a type, where allowed, is a function."""
     for entry in of_role(found, Role.TOOL):
         if not isinstance(entry.value, dict) or "type" not in entry.value:
@@ -40,17 +40,17 @@ def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         if not isinstance(entry.value, dict) or not entry.value:
             raise malformed(f"{entry.where} must be an object with the tool's type as its key")
         keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
-        types |= words(Found(Role.TOOL_TYPE, key, entry.where) for key in keys)
+        types |= words(FoundValue(Role.TOOL_TYPE, key, entry.where) for key in keys)
     _check_few(types, "types of tools")
     return tuple(sorted(types))
 
 
-def modalities(found: tuple[Found, ...]) -> tuple[str, ...]:
+def modalities(found: tuple[FoundValue, ...]) -> tuple[str, ...]:
     """Return the output modalities that are asked for, in lower case."""
     return tuple(sorted({each.lower() for each in words(of_role(found, Role.MODALITY))}))
 
 
-def words(entries: Iterable[Found]) -> set[str]:
+def words(entries: Iterable[FoundValue]) -> set[str]:
     """Return the different words of some entries; see ``word``.
 
     Raises:
@@ -68,7 +68,7 @@ def _check_few(different: set[str], what: str) -> None:
         raise malformed(f"more than {MAX_WORDS} different values of {what}")
 
 
-def _check_tool(entry: Found) -> None:
+def _check_tool(entry: FoundValue) -> None:
     """Require that a tool which runs a model names it; the provider would choose one."""
     tool = entry.value
     if tool.get("type") == PICTURES and tool.get("model") is None:
@@ -77,7 +77,7 @@ def _check_tool(entry: Found) -> None:
         raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
 
 
-def check_judges(found: Iterable[Found]) -> None:
+def check_judges(found: Iterable[FoundValue]) -> None:
     """Refuse a judge that does not name its model; the provider would choose one."""
     for entry in of_role(found, Role.JUDGE):
         if given(entry) and not _names_judge(entry.value):
@@ -92,7 +92,7 @@ def _names_judge(value: object) -> bool:
     )
 
 
-def check_formats(found: Iterable[Found]) -> None:
+def check_formats(found: Iterable[FoundValue]) -> None:
     """Require that a request for SVG names the further model which writes it."""
     formats = [entry for entry in of_role(found, Role.FORMAT) if entry.value == SVG]
     if formats and not any(entry.where in AUTHOR and given(entry) for entry in found):
@@ -109,18 +109,18 @@ def _unnamed(what: str) -> AdmissibilityError:
     return ambiguous(f"{what}: the provider would choose that model; name it")
 
 
-def word(entry: Found) -> str:
+def word(entry: FoundValue) -> str:
     """Return a string that names no model, such as the type of a tool."""
     if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
         raise malformed(f"{entry.where} must be 1 to 64 letters, digits or . _ : -")
     return entry.value
 
 
-def given(entry: Found) -> bool:
+def given(entry: FoundValue) -> bool:
     """Return whether a value is given; JSON's ``null`` counts as absent."""
     return entry.value is not None
 
 
-def of_role(found: Iterable[Found], role: Role) -> list[Found]:
+def of_role(found: Iterable[FoundValue], role: Role) -> list[FoundValue]:
     """Return the values of one role."""
     return [entry for entry in found if entry.role is role]

@@ -8,8 +8,9 @@ shares it, whatever else the calls differ in. It holds
   the same (``Reads.unchanged``, compared once per assessment and state);
 * until the next instant, of everything that it read, at which time alone could change it.
 
-Refusals are assessed each time. What one credential and call get is kept too (``Applied``): it is
-the same for each of their requests, and so is most of what is recorded and answered.
+Refusals are assessed each time. What one credential and call get is kept too
+(``CallAssessment``): it is the same for each of their requests, and so is most of what is recorded
+and answered.
 
 Where the policies deny, the other choices of evidence that the predicate admits are looked for
 (``others``), and kept in the same manner: a denied call that repeats is not searched again.
@@ -30,10 +31,10 @@ from sidecar.core.facts import Facts
 from sidecar.core.proving import proofs, prove
 from sidecar.core.reads import recording
 from sidecar.core.window import rfc3339
-from sidecar.gate.leases import Kept, LeaseTable
+from sidecar.gate.leases import LeaseTable, Reusable
 from sidecar.gate.snapshot_holder import Snapshot
 from sidecar.observe.lease_metrics import End
-from sidecar.observe.outcome import Recurring
+from sidecar.observe.outcome import SharedOutput
 
 MAX_ASSESSMENTS = 4096
 _APPLIED = timedelta(seconds=1)
@@ -41,7 +42,7 @@ _APPLIED = timedelta(seconds=1)
 
 
 @dataclass(slots=True, eq=False)
-class Assessed(Kept):
+class ReusableAssessment(Reusable):
     """An assessment, with what it takes to use it again.
 
     Attributes:
@@ -62,22 +63,22 @@ class Assessed(Kept):
 
 
 @dataclass(slots=True, eq=False)
-class Applied:
+class CallAssessment:
     """An assessment for one credential and call.
 
     Attributes:
         assessed: What it was made from.
         assessment: The assessment for the credential.
         at: The time for which its validity was computed.
-        recurring: What the records and responses of its allows have in common.
+        shared: What the records and responses of its allows have in common.
     """
 
-    assessed: Assessed
+    assessed: ReusableAssessment
     assessment: Assessment
     at: datetime
-    recurring: Recurring = field(default_factory=Recurring)
+    shared: SharedOutput = field(default_factory=SharedOutput)
     _proven: Facts | None = None
-    _alike: object = None
+    _shared_by: object = None
 
     def facts(self, call: Call, credential: Credential, now: datetime, nonce: str) -> Facts:
         """Return the facts of a request; but for time and nonce, the same objects each time."""
@@ -94,20 +95,20 @@ class Applied:
             nonce,
         )
 
-    def recurs(self, decision: Decision) -> Recurring:
+    def shared_output(self, decision: Decision) -> SharedOutput:
         """Return what an allow has in common with the others that the policies answered alike."""
         ends = self.assessment.announced_end(decision.at)
         alike = decision.revision, decision.violations, decision.warnings, ends
-        if self._alike != alike:
-            self._alike, self.recurring = alike, Recurring()
-        return self.recurring
+        if self._shared_by != alike:
+            self._shared_by, self.shared = alike, SharedOutput()
+        return self.shared
 
 
 @dataclass(slots=True, eq=False)
-class Others(Kept):
+class ReusableAlternatives(Reusable):
     """What else the predicate admits a question by, in the order in which policies are asked."""
 
-    found: tuple[Assessed, ...]
+    found: tuple[ReusableAssessment, ...]
 
 
 class Assessments:
@@ -118,13 +119,13 @@ class Assessments:
     """
 
     def __init__(self, most: int = MAX_ASSESSMENTS) -> None:
-        self._others: LeaseTable[tuple[reuse.Caller, Call], Others] = LeaseTable(most)
-        self._table: LeaseTable[tuple[reuse.Caller, Call], Assessed] = LeaseTable(most)
-        self._applied: LeaseTable[tuple[Credential, Call], Applied] = LeaseTable(most)
+        self._others: LeaseTable[tuple[reuse.Caller, Call], ReusableAlternatives] = LeaseTable(most)
+        self._table: LeaseTable[tuple[reuse.Caller, Call], ReusableAssessment] = LeaseTable(most)
+        self._applied: LeaseTable[tuple[Credential, Call], CallAssessment] = LeaseTable(most)
 
     def assess(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
-    ) -> Applied:
+    ) -> CallAssessment:
         """Assess a call, or use again what was assessed of the same question.
 
         Args:
@@ -146,14 +147,14 @@ class Assessments:
         assessment = assess(question, credential, state, now)
         change = reads.next_change(now) if assessment.admissible else None
         until = now if change is None else change
-        made = Assessed(reads, snapshot.mark, now, until, assessment)
+        made = ReusableAssessment(reads, snapshot.mark, now, until, assessment)
         if change is not None:
             self._table.put(key, made)
-        return Applied(made, assessment, now)
+        return CallAssessment(made, assessment, now)
 
     def _apply(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
-    ) -> Applied | None:
+    ) -> CallAssessment | None:
         """Apply what was assessed of the same question; ``None`` where nothing holds."""
         applied = self._applied.find(
             (credential, call), lambda held: held.assessed.lapsed(snapshot, now)
@@ -163,7 +164,7 @@ class Assessments:
             kept = self._table.find(key, lambda held: held.lapsed(snapshot, now))
             if kept is None:
                 return None
-            applied = Applied(kept, reuse.reused(kept.assessment, credential, now), now)
+            applied = CallAssessment(kept, reuse.reused(kept.assessment, credential, now), now)
             self._applied.put((credential, call), applied)
         elif not applied.at <= now < applied.at + _APPLIED:
             applied.assessment = reuse.reused(applied.assessed.assessment, credential, now)
@@ -172,7 +173,7 @@ class Assessments:
 
     def others(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
-    ) -> Iterator[Applied]:
+    ) -> Iterator[CallAssessment]:
         """Yield what a call is admitted by in place of its first assessment, preferred ones first.
 
         Args:
@@ -192,11 +193,11 @@ class Assessments:
             found = tuple(proofs(question, credential, state, now))[1:]
             until = reads.next_change(now) or now
             mark = snapshot.mark
-            assessed = tuple(Assessed(reads, mark, now, until, each) for each in found)
-            kept = Others(reads, mark, now, until, assessed)
+            assessed = tuple(ReusableAssessment(reads, mark, now, until, each) for each in found)
+            kept = ReusableAlternatives(reads, mark, now, until, assessed)
             self._others.put(key, kept)
         for each in kept.found:
-            yield Applied(each, reuse.reused(each.assessment, credential, now), now)
+            yield CallAssessment(each, reuse.reused(each.assessment, credential, now), now)
 
     def clear(self) -> None:
         """Drop every assessment."""

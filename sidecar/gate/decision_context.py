@@ -16,7 +16,7 @@ from sidecar.core.facts import Facts
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import ParsedRequest
 from sidecar.gate.leases import Lease
-from sidecar.observe.outcome import Asked, LeasedOutcome, Outcome, Recurring
+from sidecar.observe.outcome import Asked, LeasedOutcome, Outcome, SharedOutput
 
 
 @dataclass(slots=True)
@@ -31,9 +31,9 @@ class DecisionContext:
         metadata: Further dynamic metadata of an allow.
         stages: Seconds of each stage.
         lease: The lease that the decision was made from.
-        recurring: What the decision's records have in common with others', without a lease.
+        shared: What the decision's records have in common with others', without a lease.
         epoch: Of the trust state under which the lease held.
-        looked_up: Whether it is known that there is no lease.
+        lease_missed: Whether it is known that there is no lease.
         verified: The credential, and the mark of the trust state under which it was verified.
     """
 
@@ -45,9 +45,9 @@ class DecisionContext:
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     lease: Lease | None = None
-    recurring: Recurring | None = None
+    shared: SharedOutput | None = None
     epoch: int = 0
-    looked_up: bool = False
+    lease_missed: bool = False
     verified: tuple[object, Credential] | None = None
     _began: float = field(default_factory=time.perf_counter)
     _marked: float = field(default_factory=time.perf_counter)
@@ -106,7 +106,7 @@ class DecisionContext:
         assert request is not None
         return LeasedOutcome(
             lease.decision,
-            lease.recurring,
+            lease.shared,
             progress.id,
             progress.at,
             self.epoch,
@@ -130,15 +130,15 @@ class DecisionContext:
             seconds=time.perf_counter() - self._began,
             asked=tuple(self.asked),
             key_unknown_in=self.key_unknown_in,
-            recurring=self._recurring(decision),
+            shared=self._shared_output(decision),
         )
 
-    def _recurring(self, decision: Decision) -> Recurring | None:
+    def _shared_output(self, decision: Decision) -> SharedOutput | None:
         """Return what the decision's records share; none if it was refused after it was made."""
         lease = self.lease
         if lease is None:
-            return self.recurring if decision.allowed else None
-        return lease.recurring if decision.reason is lease.decision.reason else None
+            return self.shared if decision.allowed else None
+        return lease.shared if decision.reason is lease.decision.reason else None
 
     def _request_id(self) -> str:
         if self.parsed is not None and self.parsed.request_id:

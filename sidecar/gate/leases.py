@@ -29,7 +29,7 @@ from sidecar.core.reads import Reads
 from sidecar.core.reasons import http_status
 from sidecar.gate.snapshot_holder import Snapshot
 from sidecar.observe.lease_metrics import End, LeaseCounts
-from sidecar.observe.outcome import Recurring
+from sidecar.observe.outcome import SharedOutput
 
 MAX_LEASES = 4096
 DENIAL_SECONDS = 1.0
@@ -89,7 +89,7 @@ class LeaseTable(Generic[K, V]):
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class Reusable:
     """What holds for a time, and while nothing that was read for it has changed.
 
     Attributes:
@@ -116,20 +116,20 @@ class Kept:
 
 
 @dataclass(slots=True, eq=False)
-class Lease(Kept):
+class Lease(Reusable):
     """A decision that may be made again.
 
     Attributes:
         decision: The decision; another one made from it has its own id and time.
         engine: The policy engine in force when it was made.
-        recurring: What the records of all decisions made from it have in common.
+        shared: What the records of all decisions made from it have in common.
         reply: The serialized answer in parts, to be joined by the decision's id; ``None`` until
             the first one was written.
     """
 
     decision: Decision
     engine: object
-    recurring: Recurring = field(default_factory=Recurring)
+    shared: SharedOutput = field(default_factory=SharedOutput)
     reply: list[bytes] | None = None
 
     def ended(self, snapshot: Snapshot, engine: object, now: datetime) -> End | None:

@@ -48,7 +48,7 @@ class Observer(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Reuse(Generic[T]):
+class LeasedResponse(Generic[T]):
     """An allow that was made from a lease: the response, and what is recorded."""
 
     response: T
@@ -62,7 +62,7 @@ async def run_decision(
     observer: Observer,
     respond: Callable[[Decision], T],
     *,
-    at_once: Callable[[], Reuse[T] | Decision | None] | None = None,
+    at_once: Callable[[], LeasedResponse[T] | Decision | None] | None = None,
     describe: Callable[[Decision], Decision] | None = None,
 ) -> T:
     """Run one decision through its lifecycle.
@@ -83,7 +83,7 @@ async def run_decision(
     observer.begin()
     try:
         decision = _decide_at_once(at_once, context)
-        if isinstance(decision, Reuse):
+        if isinstance(decision, LeasedResponse):
             if observer.ready() and await observer.record(decision.outcome):
                 outcome = decision.outcome
                 return decision.response
@@ -105,8 +105,8 @@ async def run_decision(
 
 
 def _decide_at_once(
-    at_once: Callable[[], Reuse[T] | Decision | None] | None, context: DecisionContext
-) -> Reuse[T] | Decision | None:
+    at_once: Callable[[], LeasedResponse[T] | Decision | None] | None, context: DecisionContext
+) -> LeasedResponse[T] | Decision | None:
     """Return what needs no wait; an exception becomes a denial."""
     if at_once is None:
         return None

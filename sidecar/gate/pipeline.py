@@ -19,20 +19,20 @@ from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call, Credential
-from sidecar.core.decide import Decision, decide, inadmissible, renew, together
+from sidecar.core.decide import Decision, decide, inadmissible, join, renew
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
 from sidecar.extract.heads import Heads
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
     CheckMessage,
-    Large,
+    LargeMessage,
     ParsedRequest,
     ReadOptions,
     body_size,
     parse,
 )
-from sidecar.gate.assessments import Applied, Assessments
+from sidecar.gate.assessments import Assessments, CallAssessment
 from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
@@ -49,12 +49,12 @@ from sidecar.registry.refusals import registration_off
 class RequestReader(Protocol):
     """Parses large messages (step 0), in this process or in another (``WorkerPool``)."""
 
-    async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
+    async def __call__(self, large: LargeMessage, options: ReadOptions) -> ParsedRequest:
         """See ``parsed_request.parse``."""
         ...
 
 
-async def parse_here(large: Large, options: ReadOptions) -> ParsedRequest:
+async def parse_here(large: LargeMessage, options: ReadOptions) -> ParsedRequest:
     """Parse in this process, whatever the size."""
     return parse(pb.CheckRequest.FromString(large.data), options)
 
@@ -113,7 +113,7 @@ class Pipeline:
         Raises:
             AdmissibilityError: Step 0 or the credential refused.
         """
-        if isinstance(message, Large):
+        if isinstance(message, LargeMessage):
             return None
         parsed = parse(message, self.read_options, self.heads)
         context.parsed, context.request = parsed, parsed.request
@@ -145,7 +145,7 @@ class Pipeline:
             context.note(call=call, epoch=snapshot.state.epoch)
             raise
         lease = self.leases.find(caller, call, snapshot, engine, now)
-        context.looked_up = lease is None
+        context.lease_missed = lease is None
         if lease is None or self.trust.current() is not snapshot:
             return None
         context.lease, context.epoch = lease, snapshot.state.epoch
@@ -171,7 +171,7 @@ class Pipeline:
 
     async def _parse(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
         options = self.read_options
-        if isinstance(message, Large):
+        if isinstance(message, LargeMessage):
             parsed = await self.reader(message, options)
         else:
             parsed = parse(message, options)
@@ -255,11 +255,11 @@ class Pipeline:
             snapshot = self.trust.current()
             context.note(epoch=snapshot.state.epoch)
             decisions = await self._judge_in_turn(snapshot, calls, caller, context)
-            context.recurring = None  # it describes one call, this decision all of them
+            context.shared = None  # it describes one call, this decision all of them
             if not decisions[-1].allowed:
                 return decisions[-1]
             if self.trust.current() is snapshot:
-                return together(decisions)
+                return join(decisions)
 
     async def _judge_in_turn(
         self,
@@ -284,8 +284,8 @@ class Pipeline:
     ) -> Decision:
         now, engine = context.progress.at, self.policies.identity()
         context.note(call=call)
-        context.recurring = None
-        missed, context.looked_up = context.looked_up, False
+        context.shared = None
+        missed, context.lease_missed = context.lease_missed, False
         lease = None if missed else self.leases.find(caller, call, snapshot, engine, now)
         if lease is not None:
             context.note(assessment=lease.decision.assessment)
@@ -305,9 +305,9 @@ class Pipeline:
         snapshot: Snapshot,
         call: Call,
         caller: Credential,
-        first: Applied,
+        first: CallAssessment,
         context: DecisionContext,
-    ) -> tuple[Decision, Applied]:
+    ) -> tuple[Decision, CallAssessment]:
         """Ask the policies about an admissible call, and if they deny, about its other evidence.
 
         Returns:
@@ -331,7 +331,7 @@ class Pipeline:
         self,
         call: Call,
         caller: Credential,
-        applied: Applied,
+        applied: CallAssessment,
         context: DecisionContext,
         *,
         again: bool = False,
@@ -342,7 +342,7 @@ class Pipeline:
         verdict = await self.policies.ask(facts)
         context.reached("policy")
         decision = decide(context.progress, verdict, applied.assessed.until)
-        context.recurring = applied.recurs(decision) if decision.allowed else None
+        context.shared = applied.shared_output(decision) if decision.allowed else None
         return decision
 
 

@@ -28,17 +28,17 @@ from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import HttpRequest
-from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
+from sidecar.extract.parsed_request import CheckMessage, LargeMessage, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
-from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, run_decision
+from sidecar.gate.lifecycle import INTERNAL, LeasedResponse, Observer, run_decision
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.gate.request_queue import RequestQueue
 from sidecar.grpc_server.server import create
-from sidecar.observe.outcome import Recurring
+from sidecar.observe.outcome import SharedOutput
 from sidecar.opa.client import UNIX
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
 
@@ -64,7 +64,7 @@ class Limits:
     slots: int = 16
 
 
-Answered = pb.CheckResponse | bytes
+Reply = pb.CheckResponse | bytes
 """A ``CheckResponse``, or a serialized one: the ids of decisions are all of one length, so that the
 response of a lease's first decision is that of all its decisions, with another id. Without a lease
 the end of its validity differs too."""
@@ -98,9 +98,9 @@ class Authorization(rpc.AuthorizationServicer):
         reply = await self.answer(request, context)
         return pb.CheckResponse.FromString(reply) if isinstance(reply, bytes) else reply
 
-    async def answer(self, request: CheckMessage, context: Any) -> Answered:  # noqa: ANN401
+    async def answer(self, request: CheckMessage, context: Any) -> Reply:  # noqa: ANN401
         """Answer as ``Check`` does, where possible with what is serialized already."""
-        reply: Answered = _FAILED
+        reply: Reply = _FAILED
         self._in_flight += 1
         try:
             reply = await self._answer(request, self._seconds(context))
@@ -119,7 +119,7 @@ class Authorization(rpc.AuthorizationServicer):
         most = self._limits.deadline_seconds
         return most if left is None else min(most, round(left - REPLY_SECONDS, 2))
 
-    async def _answer(self, message: CheckMessage, seconds: float) -> Answered:
+    async def _answer(self, message: CheckMessage, seconds: float) -> Reply:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await run_decision(
@@ -133,7 +133,7 @@ class Authorization(rpc.AuthorizationServicer):
 
     def _decide_at_once(
         self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
-    ) -> Reuse[Answered] | Decision | None:
+    ) -> LeasedResponse[Reply] | Decision | None:
         """Decide without waiting, where that is possible; see ``Pipeline.find_lease``."""
         if self.stopping:
             raise AdmissibilityError(
@@ -155,52 +155,50 @@ class Authorization(rpc.AuthorizationServicer):
         lease = self._pipeline.find_lease(message, context)
         if lease is None:
             return None
-        if lease.reply is None or not lease.recurring.filled or _removes_more(context):
+        if lease.reply is None or not lease.shared.filled or _removes_more(context):
             return context.renewed(lease)
         reply = context.progress.id.encode().join(lease.reply)
-        return Reuse(reply, context.leased_outcome(lease))
+        return LeasedResponse(reply, context.leased_outcome(lease))
 
     async def _decide(
         self, message: CheckMessage, context: DecisionContext, seconds: float
     ) -> Decision:
-        if isinstance(message, Large):  # decided by few anyway, after a worker parsed it
+        if isinstance(message, LargeMessage):  # decided by few anyway, after a worker parsed it
             return await self._pipeline.check(message, context)
         async with self._queue.slot(0.7 * seconds):
             return await self._pipeline.check(message, context)
 
-    def _reply(
-        self, decision: Decision, message: CheckMessage, context: DecisionContext
-    ) -> Answered:
+    def _reply(self, decision: Decision, message: CheckMessage, context: DecisionContext) -> Reply:
         """Write the response; where other decisions share its bytes, join them with this id."""
         if context.request is None and not decision.allowed:
             # A request that is refused before it is parsed is still named in the log.
             context.request = describe(message)
-        lease, recurring = context.lease, context.recurring
+        lease, shared = context.lease, context.shared
         if not decision.allowed or context.metadata or _removes_more(context):
             return self._respond(decision, context)
         if lease is None:
-            if recurring is None:
+            if shared is None:
                 return self._respond(decision, context)
-            return self._recurring(recurring, decision, context)
+            return self._join_shared(shared, decision, context)
         if lease.reply is None:
             mark = secrets.token_hex(16)
             written = self._respond(replace(decision, id=mark), context)
             lease.reply = written.SerializeToString().split(mark.encode())
         return decision.id.encode().join(lease.reply)
 
-    def _recurring(
-        self, recurring: Recurring, decision: Decision, context: DecisionContext
-    ) -> Answered:
+    def _join_shared(
+        self, shared: SharedOutput, decision: Decision, context: DecisionContext
+    ) -> Reply:
         """Answer as ``_respond``, with what is serialized already where ids and times fit in."""
         until = rfc3339(decision.lease_until or decision.at).encode()
-        parts = recurring.responses.get(len(until))
+        parts = shared.responses.get(len(until))
         if parts is None:
             mark = secrets.token_hex(16)
             written = self._respond(replace(decision, id=mark), context).SerializeToString()
             parts = tuple(part.split(mark.encode()) for part in written.split(until))
             if len(parts) != 2:  # the same text is elsewhere in it too
                 return self._respond(decision, context)
-            recurring.responses[len(until)] = parts
+            shared.responses[len(until)] = parts
         own = decision.id.encode()
         return until.join([own.join(part) for part in parts])
 
@@ -231,12 +229,12 @@ def _error_shape(decision: Decision, request: HttpRequest | None) -> ErrorShape:
 _FAILED = check_response.denial(INTERNAL.reason, INTERNAL.message, "")
 
 
-def _serialized(reply: Answered) -> bytes:
+def _serialized(reply: Reply) -> bytes:
     return reply if isinstance(reply, bytes) else reply.SerializeToString()
 
 
 def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
-    """Return the service's handler, which leaves large messages undecoded (``Large``)."""
+    """Return the service's handler, which leaves large messages undecoded (``LargeMessage``)."""
     check = grpc.unary_unary_rpc_method_handler(
         service.answer,
         request_deserializer=decode_message,

@@ -27,7 +27,7 @@ from dataclasses import replace
 
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import Block, BlockCalls, read_block
-from sidecar.extract.parsed_request import Large, ParsedRequest, ReadOptions
+from sidecar.extract.parsed_request import LargeMessage, ParsedRequest, ReadOptions
 from sidecar.gate import worker
 from sidecar.gate.worker import HEAD, WorkerResult, WorkerTask
 
@@ -89,7 +89,7 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each.stop() for each in self._all))
 
-    async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
+    async def __call__(self, large: LargeMessage, options: ReadOptions) -> ParsedRequest:
         """Parse a large message in a worker; see ``parsed_request.parse``.
 
         Raises:

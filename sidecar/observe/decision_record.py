@@ -66,17 +66,17 @@ def line(outcome: Outcome | LeasedOutcome) -> bytes:
     """Return one line of the log, with its line feed."""
     if isinstance(outcome, LeasedOutcome):
         lease = outcome.leased.lease_until
-        return _recurring_line(outcome, outcome.recurring.line, outcome.at, outcome.epoch, lease)
-    recurring, decision = outcome.recurring, outcome.decision
-    if recurring is None:
+        return _shared_line(outcome, outcome.shared.line, outcome.at, outcome.epoch, lease)
+    shared, decision = outcome.shared, outcome.decision
+    if shared is None:
         return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
-    if not recurring.line:
-        recurring.line = _line_parts(outcome)
+    if not shared.line:
+        shared.line = _line_parts(outcome)
     until = decision.lease_until
-    return _recurring_line(outcome, recurring.line, decision.at, decision.epoch, until)
+    return _shared_line(outcome, shared.line, decision.at, decision.epoch, until)
 
 
-def _recurring_line(
+def _shared_line(
     outcome: Outcome | LeasedOutcome,
     parts: tuple[str, ...],
     at: datetime,

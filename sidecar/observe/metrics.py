@@ -211,7 +211,7 @@ class Metrics:
         self.decisions += 1
         for counter in self._counters(outcome):
             counter.inc()
-        if outcome.recurring is None or outcome.asked:
+        if outcome.shared is None or outcome.asked:
             for stage, seconds in outcome.stages.items():
                 self._observe_stage[stage](seconds)
         self._observe_total(outcome.seconds)
@@ -221,18 +221,18 @@ class Metrics:
     def count_leased(self, outcome: LeasedOutcome) -> None:
         """Count one allow that was made from a lease, and how long it took."""
         self.decisions += 1
-        for counter in outcome.recurring.counters:
+        for counter in outcome.shared.counters:
             counter.inc()
         self._observe_total(outcome.seconds)
 
     def _counters(self, outcome: Outcome) -> tuple[Counter, ...]:
         """Return the counters of a decision; those of recurring ones are looked up once."""
-        recurring = outcome.recurring
-        if recurring is None:
+        shared = outcome.shared
+        if shared is None:
             return tuple(self._find_counters(outcome.decision))
-        if not recurring.counters:
-            recurring.counters = tuple(self._find_counters(outcome.decision))
-        return recurring.counters
+        if not shared.counters:
+            shared.counters = tuple(self._find_counters(outcome.decision))
+        return shared.counters
 
     def _find_counters(self, decision: Decision) -> Iterator[Counter]:
         operation = UNKNOWN if decision.call is None else decision.call.operation

@@ -19,7 +19,7 @@ STAGES = ("parse", "credential", "assess", "policy")
 
 
 @dataclass(slots=True, eq=False)
-class Recurring:
+class SharedOutput:
     """What all decisions from one lease have in common; filled at the first one.
 
     Without a lease: all allows of one credential and call that the policies answered alike.
@@ -69,7 +69,7 @@ class Outcome:
         asked: What the policies were asked about each of its calls, in order: several for a batch
             file, none where they were not asked.
         key_unknown_in: The trust domain that has not published the credential's key; else empty.
-        recurring: What it has in common with other decisions; ``None`` if that is not known.
+        shared: What it has in common with other decisions; ``None`` if that is not known.
     """
 
     decision: Decision
@@ -81,7 +81,7 @@ class Outcome:
     seconds: float
     asked: tuple[Asked, ...] = ()
     key_unknown_in: str = ""
-    recurring: Recurring | None = None
+    shared: SharedOutput | None = None
 
     @property
     def id(self) -> str:
@@ -97,7 +97,7 @@ class LeasedOutcome:
 
     Attributes:
         leased: The decision that is made again.
-        recurring: What the records have in common.
+        shared: What the records have in common.
         id: Of this decision.
         at: Its reference time.
         epoch: Of the trust state under which the lease held.
@@ -105,7 +105,7 @@ class LeasedOutcome:
     """
 
     leased: Decision
-    recurring: Recurring
+    shared: SharedOutput
     id: str
     at: datetime
     epoch: int
@@ -125,5 +125,5 @@ class LeasedOutcome:
             request_id=self.request_id,
             stages={},
             seconds=self.seconds,
-            recurring=self.recurring,
+            shared=self.shared,
         )

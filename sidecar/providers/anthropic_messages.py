@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sidecar.providers import error_shapes
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.operation import Operation
 
-STORED: dict[str, What] = {
+STORED: dict[str, Meaning] = {
     "container": Role.FOREIGN,
     "thread.previous_message_id": Role.FOREIGN,
 }
 """What an earlier call left at the provider: files and skills, or a conversation of any model's."""
 
-BODY: dict[str, What] = {
+BODY: dict[str, Meaning] = {
     **STORED,
     "model": Role.MODEL,
     "stream": Role.STREAM,
@@ -34,7 +34,7 @@ BODY: dict[str, What] = {
 TEXTS = frozenset({"messages[].content"})
 
 
-def messages(more: Mapping[str, What]) -> tuple[Operation, ...]:
+def messages(more: Mapping[str, Meaning]) -> tuple[Operation, ...]:
     """Return the rows, with further places of a server's own in the body."""
     return tuple(
         Operation(

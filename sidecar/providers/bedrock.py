@@ -11,7 +11,7 @@ import re
 
 from sidecar.providers import error_shapes, openai
 from sidecar.providers.anthropic_messages import STORED, messages
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.operation import Body, Kind, Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 from sidecar.providers.stored_inputs import NO_INPUTS
@@ -85,14 +85,14 @@ def elsewhere(model: str) -> tuple[str, ...]:
     return tuple(name for name in (one, f"{one}:*", *short) if name != model)
 
 
-_TOOL_CONFIG: dict[str, What] = {
+_TOOL_CONFIG: dict[str, Meaning] = {
     "toolConfig.tools[].toolSpec": Role.FUNCTION,
     "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
     "toolConfig.tools[].systemTool.name": Role.TOOL_TYPE,
 }
 """A system tool is one of the model's own, such as ``nova_grounding``, which searches the web."""
 
-_CONVERSE: dict[str, What] = {
+_CONVERSE: dict[str, Meaning] = {
     "messages[].content[].toolUse.input": Role.DATA,
     "messages[].content[].toolResult.content[].json": Role.DATA,
     **_TOOL_CONFIG,
@@ -108,7 +108,7 @@ _CONVERSE: dict[str, What] = {
     "promptVariables": Role.FOREIGN,
 }
 
-_NATIVE: dict[str, What] = {
+_NATIVE: dict[str, Meaning] = {
     **STORED,
     "model": Role.MODEL,
     "messages[].content[].input": Role.DATA,

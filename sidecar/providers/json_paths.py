@@ -85,7 +85,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class AllowedValues:
     """A path with a list of allowed values; any other would run models that the request omits.
 
     It lists what is allowed, so that a value which the provider adds later is refused.
@@ -105,14 +105,14 @@ class Only:
         return value is None or (isinstance(value, str | bool) and value in self.values)
 
 
-What = Role | Stored | Owned | Input | Only
+Meaning = Role | Stored | Owned | Input | AllowedValues
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundValue:
     """A value found at a path; ``where`` is the path, for messages."""
 
-    role: What
+    role: Meaning
     value: Any
     where: str
 
@@ -123,7 +123,7 @@ class PathNode:
 
     keys: dict[str, PathNode] = field(default_factory=dict)
     each: PathNode | None = None
-    role: What | None = None
+    role: Meaning | None = None
     below: bool = False
     twins: dict[str, str] = field(default_factory=dict)
     """Folded form of each key below → the key; see ``strict_json.refuse_twins``."""
@@ -144,7 +144,7 @@ _UNKNOWN = PathNode()
 _ANY_MODEL = PathNode(below=True)
 
 
-def compile_places(places: Mapping[str, What]) -> PathNode:
+def compile_paths(places: Mapping[str, Meaning]) -> PathNode:
     """Compile a table of paths into a tree; the same one for the same table.
 
     Several operations read the same places, and every process compiles those of all providers.
@@ -153,7 +153,7 @@ def compile_places(places: Mapping[str, What]) -> PathNode:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(places: tuple[tuple[str, What], ...]) -> PathNode:
+def _compiled(places: tuple[tuple[str, Meaning], ...]) -> PathNode:
     root = PathNode()
     for text, role in places:
         node = root
@@ -186,7 +186,7 @@ def find(
     *,
     texts: frozenset[str],
     overrides: Overrides | None = None,
-) -> list[Found]:
+) -> list[FoundValue]:
     """Find everything the tree names, in the order of the body.
 
     Args:
@@ -203,14 +203,14 @@ def find(
             table does not have;
             ``malformed_request`` where a value on the way has another type.
     """
-    known: list[Found] = []
+    known: list[FoundValue] = []
     _walk(root, body, "", texts, known)
     if overrides is not None or _may_hold_more(raw, known):
         known.extend(_search(root, body, overrides))
     return known
 
 
-def _may_hold_more(raw: bytes, known: list[Found]) -> bool:
+def _may_hold_more(raw: bytes, known: list[FoundValue]) -> bool:
     """Return whether a key ``model``, in any spelling, may be where ``_walk`` did not read."""
     if _ESCAPE in raw or not raw.isascii():
         return True
@@ -228,11 +228,11 @@ def _walk(
     value: Any,  # noqa: ANN401 - JSON is any value
     where: str,
     texts: frozenset[str],
-    found: list[Found],
+    found: list[FoundValue],
 ) -> None:
     """Add what the tree names of a value to ``found``."""
     if node.role is not None:
-        found.append(Found(node.role, value, where))
+        found.append(FoundValue(node.role, value, where))
     if value is None:
         return
     if isinstance(value, str) and where in texts:
@@ -252,7 +252,7 @@ def _walk_keys(
     value: Any,  # noqa: ANN401 - JSON is any value
     where: str,
     texts: frozenset[str],
-    found: list[Found],
+    found: list[FoundValue],
 ) -> None:
     if not isinstance(value, dict):
         raise malformed(f"{where} must be an object")
@@ -281,7 +281,7 @@ def _below(node: PathNode, keys: tuple[str, ...], where: str) -> Below:
     return below
 
 
-def _search(root: PathNode, body: Any, overrides: Overrides | None) -> Iterator[Found]:  # noqa: ANN401
+def _search(root: PathNode, body: Any, overrides: Overrides | None) -> Iterator[FoundValue]:  # noqa: ANN401
     """Find every key ``model`` outside the paths that ``_walk`` has read, and refuse its like.
 
     Below ``**`` keys are names of the caller's, so only ``model`` is looked for there. A loop, not
@@ -313,12 +313,12 @@ def _overriding(key: str, overrides: Overrides | None) -> bool:
     return nested_model(key) or (overrides is not None and overrides(key))
 
 
-def _unread(node: PathNode, key: str, value: Any, where: str) -> Iterator[Found]:  # noqa: ANN401
+def _unread(node: PathNode, key: str, value: Any, where: str) -> Iterator[FoundValue]:  # noqa: ANN401
     if value is None:
         return
     if not node.below or key != MODEL_KEY:
         raise ambiguous(f"{where[:200]}: a model at a path where this operation reads none")
-    yield Found(Role.MODEL, value, where)
+    yield FoundValue(Role.MODEL, value, where)
 
 
 def _refuse_override(value: Any, where: str) -> None:  # noqa: ANN401

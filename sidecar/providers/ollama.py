@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from sidecar.providers import error_shapes
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, refused
 from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, answering, modelless, never, prefixed
@@ -57,8 +57,8 @@ def spellings(model: str) -> tuple[str, ...]:
     return tuple(name for name in found if name != model and "**" not in model)
 
 
-_STREAMING: dict[str, What] = {"model": Role.MODEL, "stream": Role.STREAM}
-_SCHEMA: dict[str, What] = {"format": Role.DATA}
+_STREAMING: dict[str, Meaning] = {"model": Role.MODEL, "stream": Role.STREAM}
+_SCHEMA: dict[str, Meaning] = {"format": Role.DATA}
 
 PROVIDER = Provider(
     "ollama",

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 from sidecar.providers import openai
 from sidecar.providers.anthropic_messages import messages
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.operation import Operation, never, prefixed
 
-MODEL: dict[str, What] = {"model": Role.MODEL}
+MODEL: dict[str, Meaning] = {"model": Role.MODEL}
 
-SCORED: dict[str, What] = {**MODEL, "documents": Role.DATA}
+SCORED: dict[str, Meaning] = {**MODEL, "documents": Role.DATA}
 """Documents are given as texts or as objects, whose further keys are handed back."""
 
-OWN_KEYS: dict[str, What] = dict.fromkeys(
+OWN_KEYS: dict[str, Meaning] = dict.fromkeys(
     ("guided_json", "structured_outputs", "documents", "chat_template_kwargs", "custom_params"),
     Role.DATA,
 )

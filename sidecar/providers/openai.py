@@ -7,7 +7,7 @@ copy of that description and compares every operation with this table.
 from __future__ import annotations
 
 from sidecar.providers import error_shapes
-from sidecar.providers.json_paths import Role, Stored, What
+from sidecar.providers.json_paths import Meaning, Role, Stored
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
 from sidecar.providers.openai_media import AUDIO, IMAGES
 from sidecar.providers.openai_objects import (
@@ -27,7 +27,7 @@ from sidecar.providers.provider import (
     no_further,
 )
 
-_TOOLS: dict[str, What] = {
+_TOOLS: dict[str, Meaning] = {
     "tools[]": Role.TOOL,
     "tools[].type": Role.TOOL_TYPE,
     "tools[].model": Role.MODEL,
@@ -43,10 +43,10 @@ _TOOLS: dict[str, What] = {
 }
 """A namespace is a tool with tools of its own; headers are for the server of an MCP tool."""
 
-_CHOICE: dict[str, What] = {"tool_choice": Role.DATA}
+_CHOICE: dict[str, Meaning] = {"tool_choice": Role.DATA}
 """Selects among the offered tools, and may repeat their descriptions."""
 
-_INPUT: dict[str, What] = {
+_INPUT: dict[str, Meaning] = {
     "input[]": Role.ITEM,
     **{f"input[].{place}": role for place, role in _TOOLS.items()},
     "input[].tools[]": Role.UNTYPED_TOOL,
@@ -89,7 +89,7 @@ COMPLETIONS: tuple[Operation, ...] = (
 )
 """Rows of every OpenAI-compatible server."""
 
-_BETA: dict[str, What] = {"beta": Role.WORD}
+_BETA: dict[str, Meaning] = {"beta": Role.WORD}
 """``?beta=true``: the same operation and the same paths, with more in the response."""
 
 ITEMS = {"output[].id": "item", "output[].container_id": "container"}
@@ -122,7 +122,7 @@ RESPONSES = Operation(
     updates=frozenset({"conversation"}),
 )
 
-_GRADERS: dict[str, What] = {
+_GRADERS: dict[str, Meaning] = {
     "grader.model": Role.MODEL,
     "grader.**": Role.MODELS_BELOW,
     "model_sample": Role.DATA,

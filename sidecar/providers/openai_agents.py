@@ -10,21 +10,21 @@ their models, ``model`` of a ``create_subagent_call``), a reviewer of actions, a
 
 from __future__ import annotations
 
-from sidecar.providers.json_paths import Only, Role, Stored, What
+from sidecar.providers.json_paths import AllowedValues, Meaning, Role, Stored
 from sidecar.providers.operation import Body, Operation, modelless, never
 
 AGENT, SESSION = "agent", "session"
 
-NO_SUBAGENTS = Only(
+NO_SUBAGENTS = AllowedValues(
     frozenset({False}),
     "an agent may choose the models of its sub-agents, and no request names them",
 )
 """Applies to a response too, whose calls to sub-agents are written by the model."""
 
-_NO_REVIEWER = Only(
+_NO_REVIEWER = AllowedValues(
     frozenset({"none"}), "actions would be reviewed by a model that no request names"
 )
-_TOOLS = Only(
+_TOOLS = AllowedValues(
     frozenset(
         {
             "computer_use",
@@ -38,7 +38,7 @@ _TOOLS = Only(
     "such a tool may run models later that no request names, as automations do",
     Role.TOOL_TYPE,
 )
-_EVENTS = Only(
+_EVENTS = AllowedValues(
     frozenset(
         f"agent.session.input.{name}"
         for name in (
@@ -53,9 +53,9 @@ _EVENTS = Only(
 )
 
 
-def _agent(where: str = "") -> dict[str, What]:
+def _agent(where: str = "") -> dict[str, Meaning]:
     """Return the paths of an agent's configuration, below ``where``."""
-    places: dict[str, What] = {
+    places: dict[str, Meaning] = {
         "model": Role.MODEL,
         "multi_agent.enabled": NO_SUBAGENTS,
         "tools[]": Role.TOOL,
@@ -71,7 +71,7 @@ def _agent(where: str = "") -> dict[str, What]:
 
 _SESSIONS = "/agents/sessions"
 _SESSION = "/agents/sessions/{session}"
-_PAGE: dict[str, What] = dict.fromkeys(("after", "limit", "order"), Role.WORD)
+_PAGE: dict[str, Meaning] = dict.fromkeys(("after", "limit", "order"), Role.WORD)
 
 _MADE: tuple[Operation, ...] = (
     Operation(

@@ -6,10 +6,10 @@ upstream, and no evidence is about it, so it is refused; voices with a name are 
 
 from __future__ import annotations
 
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.operation import Operation
 
-_PROMPT: dict[str, What] = {"prompt": Role.DATA}
+_PROMPT: dict[str, Meaning] = {"prompt": Role.DATA}
 _TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM, **_PROMPT}
 
 AUDIO: tuple[Operation, ...] = (
@@ -24,7 +24,7 @@ AUDIO: tuple[Operation, ...] = (
     Operation("audio.translations", "POST", "/audio/translations", form=_TRANSCRIPTION),
 )
 
-_PICTURE: dict[str, What] = {
+_PICTURE: dict[str, Meaning] = {
     "model": Role.MODEL,
     "output_format": Role.FORMAT,
     "svg.model": Role.MODEL,

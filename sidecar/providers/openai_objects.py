@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.providers.json_paths import Owned, Role, Stored, What
+from sidecar.providers.json_paths import Meaning, Owned, Role, Stored
 from sidecar.providers.operation import Body, Operation, modelless, never
 from sidecar.providers.stored_inputs import StoredInputs
 
@@ -26,8 +26,8 @@ INPUTS = StoredInputs(
 )
 """Annotations are an earlier response's; the files in them are not read again."""
 
-_PROMPT: dict[str, What] = {"prompt": Role.DATA}
-_VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
+_PROMPT: dict[str, Meaning] = {"prompt": Role.DATA}
+_VIDEO_FORM: dict[str, Meaning] = {"video[id]": Stored("video"), **_PROMPT}
 """An uploaded video is a twin of the field, and refused, because its models are unknown."""
 
 VIDEOS: tuple[Operation, ...] = (

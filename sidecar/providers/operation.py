@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from sidecar.providers.error_shapes import ErrorShape
-from sidecar.providers.json_paths import PathNode, Role, What, compile_places
+from sidecar.providers.json_paths import Meaning, PathNode, Role, compile_paths
 
 MAIN = frozenset(
     {
@@ -97,9 +97,9 @@ class Operation:
     name: str
     method: str
     route: str
-    reads: Mapping[str, What] = field(default_factory=dict)
-    form: Mapping[str, What] = field(default_factory=dict)
-    query: Mapping[str, What] = field(default_factory=dict)
+    reads: Mapping[str, Meaning] = field(default_factory=dict)
+    form: Mapping[str, Meaning] = field(default_factory=dict)
+    query: Mapping[str, Meaning] = field(default_factory=dict)
     kind: Kind = Kind.CALL
     body: Body = Body.NONE
     texts: frozenset[str] = frozenset()
@@ -123,8 +123,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         """Compile the paths once."""
-        object.__setattr__(self, "tree", compile_places(self.reads))
-        object.__setattr__(self, "fields", compile_places(self.form))
+        object.__setattr__(self, "tree", compile_paths(self.reads))
+        object.__setattr__(self, "fields", compile_paths(self.form))
         tops = (place.partition(".")[0].removesuffix("[]") for place in self.reads)
         object.__setattr__(self, "top_keys", frozenset(tops))
         asked = {f"{key} in the query" for key in self.query}
@@ -155,8 +155,8 @@ def modelless(
     body: Body = Body.NONE,
     creates: str | None = None,
     also: Mapping[str, str] | None = None,
-    reads: Mapping[str, What] | None = None,
-    form: Mapping[str, What] | None = None,
+    reads: Mapping[str, Meaning] | None = None,
+    form: Mapping[str, Meaning] | None = None,
     fetches: bool = False,
 ) -> Operation:
     """Return a row that can neither name nor reach a model; closed until the operator opens it."""
@@ -188,7 +188,7 @@ def answering(errors: ErrorShape, rows: Iterable[Operation]) -> tuple[Operation,
 
 def prefixed(prefix: str, rows: Iterable[Operation], *query: str) -> tuple[Operation, ...]:
     """Return the rows below another path, with the version keys ``query`` in the query."""
-    version: dict[str, What] = dict.fromkeys(query, Role.VERSION)
+    version: dict[str, Meaning] = dict.fromkeys(query, Role.VERSION)
     return tuple(
         replace(row, route=prefix + row.route, query={**row.query, **version}) for row in rows
     )

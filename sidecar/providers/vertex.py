@@ -17,7 +17,7 @@ from itertools import product
 
 from sidecar.providers import error_shapes, openai
 from sidecar.providers.anthropic_messages import BODY, TEXTS
-from sidecar.providers.json_paths import Role, What
+from sidecar.providers.json_paths import Meaning, Role
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider, no_further
 from sidecar.providers.stored_inputs import NO_INPUTS
@@ -58,12 +58,12 @@ def elsewhere(model: str) -> tuple[str, ...]:
     return (f"{_CLAUDES}{found}",)
 
 
-def _spelled(places: dict[str, What]) -> dict[str, What]:
+def _spelled(places: dict[str, Meaning]) -> dict[str, Meaning]:
     """Add every place in snake_case: JSON of protobuf messages may have either spelling.
 
     ProtoJSON: parsers accept both the lowerCamelCase name and the original field name.
     """
-    found: dict[str, What] = {}
+    found: dict[str, Meaning] = {}
     for place, role in places.items():
         parts = [dict.fromkeys((part, _CAMEL.sub(_lower, part))) for part in place.split(".")]
         found.update((".".join(spelling), role) for spelling in product(*parts))
@@ -76,7 +76,7 @@ def _lower(match: re.Match[str]) -> str:
 
 _RANKING = "tools[].retrieval.vertexRagStore.ragRetrievalConfig.ranking"
 _CAMEL = re.compile(r"[A-Z]")
-_CONTENT: dict[str, What] = _spelled(
+_CONTENT: dict[str, Meaning] = _spelled(
     {
         "contents[].parts[].functionCall.args": Role.DATA,
         "contents[].parts[].functionResponse.response": Role.DATA,
@@ -102,13 +102,13 @@ _CONTENT: dict[str, What] = _spelled(
 )
 """With ``routingConfig`` or ``modelConfig`` the service chooses; cached content names a model."""
 
-_COUNTED: dict[str, What] = {"instances[]": Role.DATA, "parameters": Role.DATA}
-_COMPUTED: dict[str, What] = {"contents[]": Role.DATA, "instances[]": Role.DATA}
-_PREDICT: dict[str, What] = {"labels": Role.DATA}
+_COUNTED: dict[str, Meaning] = {"instances[]": Role.DATA, "parameters": Role.DATA}
+_COMPUTED: dict[str, Meaning] = {"contents[]": Role.DATA, "instances[]": Role.DATA}
+_PREDICT: dict[str, Meaning] = {"labels": Role.DATA}
 """Instances have the model's own form. Servers of open weights behind an endpoint let one of them
 choose an adapter (``adapter_id``, Text Generation Inference) or a served name (``model``, vLLM)."""
 
-_SSE: dict[str, What] = {"alt": Role.WORD}
+_SSE: dict[str, Meaning] = {"alt": Role.WORD}
 _HOME = "projects/{id}/locations/{id}"
 _BASE_ROUTE = f"{_HOME}/{{model=publishers/google/models/*}}"
 _TUNED_ROUTE = "{model=projects/*/locations/*/endpoints/*}"
@@ -146,12 +146,12 @@ _JUDGES = (
 )
 
 
-def _alike(places: dict[str, What]) -> dict[str, What]:
+def _alike(places: dict[str, Meaning]) -> dict[str, Meaning]:
     """Add every place in snake_case alone; where a path mixes both, its key is refused."""
     return places | {_CAMEL.sub(_lower, place): role for place, role in places.items()}
 
 
-def _judge(place: str) -> dict[str, What]:
+def _judge(place: str) -> dict[str, Meaning]:
     inside = f"{place}.autoraterConfig" if place.endswith("Scorer") else place
     return {
         place: Role.JUDGE,
@@ -163,7 +163,7 @@ def _judge(place: str) -> dict[str, What]:
     }
 
 
-_TUNED_BY: dict[str, What] = _alike(
+_TUNED_BY: dict[str, Meaning] = _alike(
     {
         **{f"{spec}.hyperParameters.adapterSize": Role.WORD for spec in (*_SPECS, _REINFORCED)},
         **{name: role for place in _JUDGES for name, role in _judge(place).items()},
@@ -171,7 +171,7 @@ _TUNED_BY: dict[str, What] = _alike(
 )
 """The size of the adapter that is made, and the models that score answers while it is tuned."""
 
-_TUNING: dict[str, What] = (
+_TUNING: dict[str, Meaning] = (
     _spelled(
         {
             "baseModel": Role.TUNED,
@@ -208,7 +208,7 @@ _JOBS: tuple[Operation, ...] = (
     never("endpoints.deploy", "POST", f"{_HOME}/endpoints/{{id}}:deployModel", "administration"),
 )
 
-_GOOGLES: dict[str, What] = _spelled(
+_GOOGLES: dict[str, Meaning] = _spelled(
     {
         "extra_body.google.cachedContent": Role.FOREIGN,
         "google.cachedContent": Role.FOREIGN,

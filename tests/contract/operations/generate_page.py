@@ -13,7 +13,7 @@ from pathlib import Path
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.extract.router import ROUTES
 from sidecar.providers import PROVIDERS
-from sidecar.providers.json_paths import Only, Owned, Role, Stored, What
+from sidecar.providers.json_paths import AllowedValues, Meaning, Owned, Role, Stored
 from sidecar.providers.operation import Body, Kind, Operation
 from sidecar.providers.provider import Provider
 from tests.contract.operations.operations import Published, aws, openai
@@ -117,11 +117,11 @@ def _models(row: Operation) -> list[str]:
     return found
 
 
-def _is_model(role: What) -> bool:
+def _is_model(role: Meaning) -> bool:
     return role in (Role.MODEL, Role.TUNED, Role.MODELS_BELOW)
 
 
-def _place(place: str, role: What) -> str:
+def _place(place: str, role: Meaning) -> str:
     if role is Role.MODELS_BELOW:
         return f"every `model` below `{place.removesuffix('.**')}`"
     return f"`{place}`"
@@ -136,7 +136,7 @@ def _built_on(row: Operation) -> list[str]:
     return found
 
 
-def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
+def _stored(what: str, places: Mapping[str, Meaning]) -> Iterable[str]:
     for place, role in places.items():
         if isinstance(role, Stored):
             yield f"{role.kind}: {what}`{place}`"
@@ -146,7 +146,7 @@ def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
             yield f"item: {what}`{place}` by reference"
         elif role is Role.FOREIGN:
             yield f"refused with {what}`{place}`"
-        elif isinstance(role, Only):
+        elif isinstance(role, AllowedValues):
             allowed = ", ".join(f"`{json.dumps(value)}`" for value in sorted(role.values, key=str))
             yield f"refused with {what}`{place}` other than {allowed}"
 

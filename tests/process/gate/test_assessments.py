@@ -11,7 +11,7 @@ from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from sidecar.gate import assessments
-from sidecar.gate.assessments import Applied, Assessments
+from sidecar.gate.assessments import Assessments, CallAssessment
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from tests.support.simulator.constants import BASE, DAY, MODEL, NOW, OPERATION
 from tests.support.simulator.world import World, admitted_world, credential
@@ -35,7 +35,7 @@ class Scene:
 
     def ask(
         self, at: datetime = NOW, call: Call = CALL, expires: datetime = NOW + DAY
-    ) -> tuple[Reason | None, int, Applied]:
+    ) -> tuple[Reason | None, int, CallAssessment]:
         caller, snapshot = credential(expires=expires), self.holder.current()
         before = self.assessed
         made = self.kept.assess(call, caller, snapshot, at)

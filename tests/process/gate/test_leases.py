@@ -53,9 +53,9 @@ def test_the_log_line_of_a_leased_decision_is_that_of_any_other() -> None:
         scene.publish(7)
         await scene.ask(headers=[("x-request-id", "r-4")])
         outcomes = [each for each in scene.gate.book.ended if each is not None]
-        assert [each.recurring is not None for each in outcomes] == [True] * 4
+        assert [each.shared is not None for each in outcomes] == [True] * 4
         for outcome in outcomes:
-            assert line(outcome) == line(replace(outcome, recurring=None))
+            assert line(outcome) == line(replace(outcome, shared=None))
         assert [line(each) for each in scene.gate.book.leased] == [
             line(outcome) for outcome in outcomes[2:]
         ]
@@ -315,7 +315,7 @@ def test_a_lease_whose_first_use_could_not_be_recorded_is_recorded_as_an_allow_l
             assert await scene.ask(token=token) == "admitted"
         for outcome in book.ended[-3:]:
             assert outcome is not None
-            assert line(outcome) == line(replace(outcome, recurring=None))
+            assert line(outcome) == line(replace(outcome, shared=None))
         assert scene.engine.asked == 1
 
     play(story)

@@ -23,7 +23,7 @@ from sidecar.extract.batch_lines import MAX_LINES, Block, BlockCalls, read_block
 from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.parsed_request import (
     THRESHOLD,
-    Large,
+    LargeMessage,
     ParsedRequest,
     ReadOptions,
     Refusal,
@@ -43,11 +43,11 @@ FAILED = (Reason.INTERNAL_ERROR, "the process that parses large bodies failed")
 Outcome = ParsedRequest | Refusal
 
 
-def question(body: bytes, **changes: Any) -> Large:
-    return Large(as_check_request(body=body, **changes).SerializeToString())
+def question(body: bytes, **changes: Any) -> LargeMessage:
+    return LargeMessage(as_check_request(body=body, **changes).SerializeToString())
 
 
-def large(size: int = THRESHOLD, **changes: Any) -> Large:
+def large(size: int = THRESHOLD, **changes: Any) -> LargeMessage:
     return question(json.dumps({"model": "m", "user": "x" * size, **changes}).encode())
 
 
@@ -66,14 +66,14 @@ async def readers(number: int = 1, **limits: Any) -> AsyncIterator[WorkerPool]:
         assert workers.pids == frozenset()
 
 
-async def outcome(workers: WorkerPool, asked: Large) -> Outcome:
+async def outcome(workers: WorkerPool, asked: LargeMessage) -> Outcome:
     try:
         return await workers(asked, TERMS)
     except AdmissibilityError as error:
         return error.reason, error.message
 
 
-def here(asked: Large) -> ParsedRequest:
+def here(asked: LargeMessage) -> ParsedRequest:
     return parse(pb.CheckRequest.FromString(asked.data), TERMS)
 
 

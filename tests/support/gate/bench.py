@@ -54,10 +54,10 @@ class Book:
         if isinstance(outcome, LeasedOutcome):
             self.leased.append(outcome)
             outcome = outcome.whole()
-        elif outcome is not None and outcome.recurring is not None:
+        elif outcome is not None and outcome.shared is not None:
             # What the real observer fills when it records the first decision of a lease.
             line(outcome)
-            outcome.recurring.counters = (None,)
+            outcome.shared.counters = (None,)
         self.ended.append(outcome)
         self.over.set()
 

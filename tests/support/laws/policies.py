@@ -82,14 +82,14 @@ class Policy:
 
     def allows(self, facts: Facts) -> bool:
         """Whether it is content with something of each kind that facts show."""
-        around = facts.environment
+        effective = facts.environment
         return (
-            self._environment(around.sector, around.purpose)
+            self._environment(effective.sector, effective.purpose)
             and all(self._binding(each.authority, each.model) for each in facts.deployments)
             and all(
                 self._manifest(each.manifest, each.producer)
                 and (facts.request.sandbox or self._evaluated(each))
-                and (facts.request.sandbox or self._approved(each, around.jurisdictions))
+                and (facts.request.sandbox or self._approved(each, effective.jurisdictions))
                 for each in facts.adaptations
             )
         )

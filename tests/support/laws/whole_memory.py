@@ -9,7 +9,7 @@ from dataclasses import replace
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
 from sidecar.core.evidence import Evidence
-from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.floors import EffectiveEnvironment, effective_environment
 from sidecar.core.grants import CUSTOMER, PRODUCER, OperatorTrust, Scope
 from sidecar.core.lineage import claim_nodes, statement_node
 from sidecar.core.memory import (
@@ -82,36 +82,36 @@ def _takeovers(
         return
     held = {(each.by, each.environment) for each in before.takeovers}
     for name, declarations in state.environments.items():
-        around = _newest(state, name, declarations)
-        if around is None:
+        effective = _newest(state, name, declarations)
+        if effective is None:
             continue
         for item in superseding:
             patterns = tuple(spec.id for spec in item.predicate.environments)
             if (item.digest, name) in held or (
-                any_matches(patterns, name) and complete(state, around, item)
+                any_matches(patterns, name) and complete(state, effective, item)
             ):
-                for digest in _replaced(state, around, item, before):
+                for digest in _replaced(state, effective, item, before):
                     yield Takeover(digest, item.digest, name)
 
 
 def _newest(
     state: TrustState, name: str, declarations: Iterable[Evidence[Environment]]
-) -> Surroundings | None:
+) -> EffectiveEnvironment | None:
     """Return the newest declaration by a granted customer, as signed, with the floors."""
     for item in sorted(declarations, key=beginning, reverse=True):
         scope = Scope(name, item.predicate.sector)
         if signed_by(state.operator, item, CUSTOMER, scope, item.predicate.jurisdictions):
-            return surroundings(state.operator, item)
+            return effective_environment(state.operator, item)
     return None
 
 
 def _replaced(
-    state: TrustState, around: Surroundings, item: Evidence[Manifest], before: Memory
+    state: TrustState, effective: EffectiveEnvironment, item: Evidence[Manifest], before: Memory
 ) -> Iterator[str]:
     """Yield what a manifest supersedes, and what that supersedes, of the same model."""
     model = item.predicate.model
     name = f"{model.provider}/{model.id}"
-    scope = Scope(around.environment, around.sector, name)
+    scope = Scope(effective.environment, effective.sector, name)
     assert item.predicate.supersedes is not None
     digest: str | None = item.predicate.supersedes.sha256
     # A digest cannot name a payload that names it, so the chain ends.

@@ -14,9 +14,9 @@ from sidecar.core.decide import (
     Progress,
     decide,
     inadmissible,
+    join,
     refuse,
     renew,
-    together,
 )
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
@@ -161,7 +161,7 @@ def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_r
     )
     assert first.assessment is not None
     assert warned.assessment is not None
-    joined = together((first, warned))
+    joined = join((first, warned))
     assert joined.assessment is not None
     assert joined.call == replace(base, models=(*CALL.models, BASE), tuned=("n", "m"))
     assert [chain.model for chain in joined.assessment.chains] == [MODEL, BASE]
@@ -173,7 +173,7 @@ def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_r
     assert set(joined.assessment.endings) >= set(first.assessment.endings)
     assert joined.warnings == warned.warnings != ()
     assert (joined.allowed, joined.lease_until) == (True, first.lease_until)
-    assert together((first,)) == first
+    assert join((first,)) == first
 
 
 def test_nothing_but_allows_is_joined() -> None:
@@ -181,4 +181,4 @@ def test_nothing_but_allows_is_joined() -> None:
     denied = inadmissible(progress(assessment=admitted_world().ask("ft:unknown")))
     for decisions in ((), (denied, allowed), (replace(allowed, assessment=None),)):
         with pytest.raises(AdmissibilityError, match="only allows can be joined"):
-            together(decisions)
+            join(decisions)

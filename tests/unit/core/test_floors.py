@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.floors import EffectiveEnvironment, effective_environment
 from sidecar.core.grants import Floor
 from tests.support.simulator.constants import ENV
 from tests.support.simulator.world import World, admitted_world
 
 
-def around(world: World) -> Surroundings:
+def effective(world: World) -> EffectiveEnvironment:
     (item,) = world.state().environments[ENV]
-    return surroundings(world.operator(), item)
+    return effective_environment(world.operator(), item)
 
 
 def test_without_floors_what_is_declared_holds() -> None:
@@ -18,7 +18,7 @@ def test_without_floors_what_is_declared_holds() -> None:
     (item,) = world.state().environments[ENV]
     declared = item.predicate
     places = declared.jurisdictions
-    assert around(world) == Surroundings(
+    assert effective(world) == EffectiveEnvironment(
         ENV, declared.sector, places, frozenset(), (), ((declared.sector, places),)
     )
 
@@ -28,27 +28,27 @@ def test_whatever_was_declared_before_and_the_floors_can_be_objected_for() -> No
     (item,) = world.state().environments[ENV]
     world.floors = (Floor((ENV,), ("uk",)),)
     known = (("finance", "us"), ("retail", "jp"))
-    found = surroundings(world.operator(), item, known)
+    found = effective_environment(world.operator(), item, known)
     assert found.jurisdictions == ("eu", "uk")
     assert found.reach == (("finance", ("eu", "uk", "us")), ("retail", ("uk", "jp")))
 
 
 def test_floors_add_jurisdictions_and_roles_once_each() -> None:
     world = admitted_world()
-    plain = around(world)
+    plain = effective(world)
     first = plain.jurisdictions[0]
     world.floors = (
         Floor((ENV,), (first, "us"), ("auditor",)),
         Floor(("**",), ("us", "uk"), ("auditor", "insurer")),
         Floor(("spiffe://other.example/**",), ("jp",), ("censor",)),
     )
-    found = around(world)
+    found = effective(world)
     assert found.jurisdictions == (*plain.jurisdictions, "us", "uk")
     assert found.roles == {"auditor", "insurer"}
 
 
 def test_a_sector_that_a_floor_demands_and_the_declaration_does_not_name_is_reported() -> None:
     world = admitted_world()
-    sector = around(world).sector
+    sector = effective(world).sector
     world.floors = (Floor((ENV,), sector=sector), Floor((ENV,), sector="defense"))
-    assert around(world).sectors == ("defense",)
+    assert effective(world).unmet_sectors == ("defense",)

@@ -6,16 +6,16 @@ import dataclasses
 
 import pytest
 
-from sidecar.core.floors import Surroundings
+from sidecar.core.floors import EffectiveEnvironment
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.objectors import Objectors, objectors
 
-AROUND = Surroundings(
+AROUND = EffectiveEnvironment(
     environment="spiffe://acme.example/prod/chat",
     sector="finance",
     jurisdictions=("eu", "us"),
     roles=frozenset(),
-    sectors=(),
+    unmet_sectors=(),
     reach=(("finance", ("eu", "us")),),
 )
 MODELS = frozenset({"openai/ft:m", "openai/gpt-4o"})

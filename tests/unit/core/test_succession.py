@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core.floors import surroundings
+from sidecar.core.floors import effective_environment
 from sidecar.core.succession import complete, required_roles
 from tests.support.simulator.constants import APPROVERS, ENV
 from tests.support.simulator.world import World, admitted_world
@@ -14,7 +14,7 @@ def is_complete(world: World) -> bool:
     state = world.state()
     (declared,) = state.environments[ENV]
     (item,) = state.manifests_by_digest.values()
-    return complete(state, surroundings(state.operator, declared), item)
+    return complete(state, effective_environment(state.operator, declared), item)
 
 
 def test_an_admitted_model_is_complete_and_needs_every_role() -> None:
@@ -22,7 +22,7 @@ def test_an_admitted_model_is_complete_and_needs_every_role() -> None:
     state = world.state()
     (declared,) = state.environments[ENV]
     (item,) = state.manifests_by_digest.values()
-    roles = required_roles(state, surroundings(state.operator, declared), item)
+    roles = required_roles(state, effective_environment(state.operator, declared), item)
     assert is_complete(world)
     assert set(APPROVERS) <= roles | {"regulator"}
 

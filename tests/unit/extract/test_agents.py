@@ -20,7 +20,7 @@ from openai.types.beta.persisted_agent_tool_param import PersistedAgentToolParam
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
 from sidecar.providers import PROVIDERS, creation, updated_by
-from sidecar.providers.json_paths import Only
+from sidecar.providers.json_paths import AllowedValues
 from sidecar.providers.openai_agents import AGENTS
 from tests.support.gate.asking import get, post
 
@@ -119,7 +119,7 @@ def test_sub_agents_of_a_response_are_refused_as_well() -> None:
 def unseen(operation: str, where: str) -> tuple[Reason, str]:
     (row,) = (row for row in AGENTS if row.name == operation and row.method == "POST" and row.reads)
     role = row.reads[where]
-    assert isinstance(role, Only)
+    assert isinstance(role, AllowedValues)
     return Reason.UNSUPPORTED_OPERATION, role.why
 
 
@@ -209,9 +209,9 @@ def test_agents_and_sessions_are_made_to_be_registered_and_changed_with_what_the
 
 def test_every_row_that_sets_an_agent_to_work_refuses_what_nobody_sees() -> None:
     narrowed = {
-        row.name: {place for place, role in row.reads.items() if isinstance(role, Only)}
+        row.name: {place for place, role in row.reads.items() if isinstance(role, AllowedValues)}
         for row in PROVIDERS["openai"].operations
-        if any(isinstance(role, Only) for role in row.reads.values())
+        if any(isinstance(role, AllowedValues) for role in row.reads.values())
     }
     configured = {"multi_agent.enabled", "tools[].type"}
     below = {f"agent.{place}" for place in configured} | {"review"}
@@ -237,7 +237,7 @@ def types_of(union: Any) -> set[str]:
 def allowed(operation: str, where: str) -> frozenset[str | bool]:
     found = {row.reads[where] for row in AGENTS if row.name == operation and where in row.reads}
     (role,) = found
-    assert isinstance(role, Only)
+    assert isinstance(role, AllowedValues)
     return role.values
 
 

@@ -11,7 +11,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from sidecar.extract.extractor import MAX_KEYS
-from sidecar.extract.parsed_request import MAX_PARTS, THRESHOLD, Large, decode_message
+from sidecar.extract.parsed_request import MAX_PARTS, THRESHOLD, LargeMessage, decode_message
 from sidecar.extract.query import MAX_PAIRS
 from sidecar.extract.tools import MAX_WORDS
 from tests.support.gate.asking import get, post
@@ -84,7 +84,7 @@ def test_a_body_has_as_many_keys_at_the_top_as_operations_have() -> None:
     )
 
 
-def decoded(body: bytes) -> pb.CheckRequest | Large:
+def decoded(body: bytes) -> pb.CheckRequest | LargeMessage:
     return decode_message(as_check_request(body=body).SerializeToString())
 
 
@@ -94,7 +94,7 @@ def test_a_small_message_of_many_parts_is_not_walked_in_the_event_loop() -> None
         many = ",".join([unit] * (MAX_PARTS // parts)).encode()
         body = json_body()[:-1] + b',"x":[' + many + b"]}"
         assert len(body) < THRESHOLD
-        assert isinstance(decoded(body), Large), unit
+        assert isinstance(decoded(body), LargeMessage), unit
 
 
 def test_the_call_of_an_agent_with_many_tools_is_read_at_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.references import built_on, owned
-from sidecar.providers.json_paths import Found, Owned, Stored
+from sidecar.providers.json_paths import FoundValue, Owned, Stored
 from tests.support.gate.asking import Outcome
 from tests.support.gate.requests import CHAT, as_check_request, get_request
 from tests.support.gate.small_requests import chat, malformed, outcome
@@ -382,7 +382,7 @@ def test_an_input_item_of_another_shape_is_refused(item: Any, why: str) -> None:
 def test_more_stored_objects_than_are_looked_up_are_refused() -> None:
     limits = ((Stored("item"), 256, built_on), (Stored("response"), 16, built_on))
     for role, most, read in (*limits, (Owned("file"), 512, owned)):
-        found = [Found(role, f"x_{number}", "x") for number in range(most + 1)]
+        found = [FoundValue(role, f"x_{number}", "x") for number in range(most + 1)]
         assert len(read(found[1:])) == most
         with pytest.raises(AdmissibilityError, match="more than"):
             read(found)

@@ -55,10 +55,10 @@ def admitted() -> Outcome:
 
 def leased(first: Outcome) -> LeasedOutcome:
     """The same allow once more, made from the lease of the first."""
-    assert first.recurring is not None
+    assert first.shared is not None
     return LeasedOutcome(
         first.decision,
-        first.recurring,
+        first.shared,
         first.id,
         first.decision.at,
         first.decision.epoch,

@@ -17,7 +17,7 @@ from sidecar.observe.metrics import (
     REGISTRATION_RESULTS,
     Metrics,
 )
-from sidecar.observe.outcome import Outcome, Recurring
+from sidecar.observe.outcome import Outcome, SharedOutput
 from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
 from sidecar.registry.errors import RegistryResult
 from tests.support.simulator.constants import ENV, MODEL, NOW
@@ -89,9 +89,9 @@ def test_stages_and_the_whole_are_timed() -> None:
 def test_an_allow_from_a_lease_counts_as_the_same_allow_made_anew() -> None:
     found, anew = metrics(), metrics()
     first = admitted()
-    recurring = replace(first, recurring=Recurring(), stages={})
-    found.count(recurring)
-    found.count_leased(leased(recurring))
+    shared = replace(first, shared=SharedOutput(), stages={})
+    found.count(shared)
+    found.count_leased(leased(shared))
     for _ in range(2):
         anew.count(replace(first, stages={}))
     assert found.decisions == anew.decisions == 2

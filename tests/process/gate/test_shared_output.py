@@ -76,7 +76,7 @@ def play(story: Callable[[Scene], Awaitable[None]]) -> None:
                 assert outcome is not None
                 assert isinstance(outcome, Outcome)
                 assert reply == anew(outcome)
-                assert line(outcome) == line(replace(outcome, recurring=None))
+                assert line(outcome) == line(replace(outcome, shared=None))
 
     asyncio.run(run())
 
@@ -100,7 +100,7 @@ def test_each_call_has_its_own_id_and_times_whatever_their_length() -> None:
         assert [outcome.decision.lease_until for outcome in outcomes] == [
             NOW + each + timedelta(seconds=30) for each in times
         ]
-        assert len({id(outcome.recurring) for outcome in outcomes[1:]}) == 1
+        assert len({id(outcome.shared) for outcome in outcomes[1:]}) == 1
 
     play(story)
 
@@ -112,7 +112,7 @@ def test_another_answer_of_the_policies_is_recorded_as_such() -> None:
             await scene.ask()
         scene.engine.allows = False
         denied = await scene.ask()
-        assert (denied.decision.allowed, denied.recurring) == (False, None)
+        assert (denied.decision.allowed, denied.shared) == (False, None)
         scene.engine.allows = True
         assert (await scene.ask()).decision.allowed
 
@@ -132,7 +132,7 @@ def test_an_allow_that_could_not_be_recorded_leaves_nothing_to_later_ones() -> N
         await scene.ask()
         scene.gate.book.recordable = False
         lost = await scene.ask()
-        assert (lost.decision.allowed, lost.recurring) == (False, None)
+        assert (lost.decision.allowed, lost.shared) == (False, None)
         scene.gate.book.recordable = True
         assert (await scene.ask()).decision.allowed
 
