@@ -17,7 +17,7 @@ from rich.console import Console
 from sidecar.cli.common import present
 from sidecar.cli.tables import show_table, stdout
 from sidecar.formats.amounts import amount
-from sidecar.gate.server import SERVICE
+from sidecar.gate.authorization import SERVICE
 
 Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -19,7 +19,7 @@ from sidecar.doctor.http_client import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.formats.amounts import amount
-from sidecar.gate.server import SERVICE
+from sidecar.gate.authorization import SERVICE
 from sidecar.opa.client import DECISION, HEALTH, Address
 from sidecar.trust import config as trust_config
 

@@ -25,15 +25,17 @@ class DecisionContext:
 
     Attributes:
         progress: How far it came; goes into every denial.
-        request: The request, once it could be parsed.
+        request: The request, as far as it could be parsed.
         parsed: The outcome of step 0.
         asked: What the policies were asked about each call under the last trust state.
+        key_unknown_in: The trust domain that has not published the credential's key; else empty.
         metadata: Further dynamic metadata of an allow.
         stages: Seconds of each stage.
         lease: The lease that the decision was made from.
         shared: What the decision's records have in common with others', without a lease.
         epoch: Of the trust state under which the lease held.
-        lease_missed: Whether it is known that there is no lease.
+        lease_missed: Whether a lease was looked for and none was found; then it is not looked for
+            again.
         verified: The credential, and the mark of the trust state under which it was verified.
     """
 
@@ -87,7 +89,7 @@ class DecisionContext:
         """Record the decision about the call that the policies were asked about last."""
         self.asked[-1] = Asked(self.asked[-1].facts, decision)
 
-    def renewed(self, lease: Lease) -> Decision:
+    def renew(self, lease: Lease) -> Decision:
         """Make the decision of the lease that was found, for this request."""
         made = lease.decision
         self.note(

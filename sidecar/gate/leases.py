@@ -123,14 +123,14 @@ class Lease(Reusable):
         decision: The decision; another one made from it has its own id and time.
         engine: The policy engine in force when it was made.
         shared: What the records of all decisions made from it have in common.
-        reply: The serialized answer in parts, to be joined by the decision's id; ``None`` until
-            the first one was written.
+        response: The serialized response in parts, to be joined by the decision's id; ``None``
+            until the first one was written.
     """
 
     decision: Decision
     engine: object
     shared: SharedOutput = field(default_factory=SharedOutput)
-    reply: list[bytes] | None = None
+    response: list[bytes] | None = None
 
     def ended(self, snapshot: Snapshot, engine: object, now: datetime) -> End | None:
         """Return why it does not hold under ``snapshot`` and ``engine``; ``None`` if it does."""

@@ -22,8 +22,8 @@ from sidecar.durable.files import read_bounded
 from sidecar.formats import faults
 from sidecar.formats.addresses import HostPort, checked_address, split_address
 from sidecar.formats.config_file import ConfigFileError, parse_yaml
+from sidecar.gate.authorization import Limits
 from sidecar.gate.leases import MAX_LEASES
-from sidecar.gate.server import Limits
 from sidecar.gate.settings import Settings
 from sidecar.opa.bundle import Folder, PolicySource, SignedFile
 from sidecar.opa.client import UNIX, Address

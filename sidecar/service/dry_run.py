@@ -13,8 +13,8 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.snapshot import TrustState
 from sidecar.extract import check_request
 from sidecar.extract.extractor import Examined, examine
+from sidecar.gate.authorization import Authorization, Limits
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import Authorization, Limits
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.outcome import LeasedOutcome, Outcome

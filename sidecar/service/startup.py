@@ -15,10 +15,11 @@ from typing import Any
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.formats.addresses import split_address
+from sidecar.gate.authorization import Authorization
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import ENVELOPE_BYTES, Authorization, GateServer
+from sidecar.gate.server import ENVELOPE_BYTES, GateServer
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.gate.worker_pool import WorkerPool
 from sidecar.observe.decision_log import DecisionLog

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from sidecar.gate.authorization import REPLY_SECONDS, Authorization, Limits
 
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.request_queue import RequestQueue
-from sidecar.gate.server import REPLY_SECONDS, Authorization, Limits
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from tests.support.gate.bench import SETTINGS, Book, Stuck, reason_of
 from tests.support.gate.requests import as_check_request

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from sidecar.gate.authorization import Authorization, Limits
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
@@ -17,7 +18,7 @@ from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import Authorization, GateServer, Limits
+from sidecar.gate.server import GateServer
 from sidecar.gate.settings import Settings
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.decision_record import line
