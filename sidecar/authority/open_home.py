@@ -11,7 +11,7 @@ from pathlib import Path
 
 from securesystemslib.signer import SSlibKey
 
-from sidecar.authority import journal, keys, repository, settings
+from sidecar.authority import journal, keys, repository, settings, superseded
 from sidecar.authority.edition import Wanted, next_edition
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite, Placement
@@ -28,9 +28,13 @@ from sidecar.authority.settings import SETTINGS_FILE, Settings
 from sidecar.core import documents, wire
 from sidecar.core.documents import AuthorityDocument, TrustDomainsDocument, WithdrawalsDocument
 from sidecar.core.reasons import EvidenceError
+from sidecar.destinations.directory import DirectoryDestination
 
 KEY_WARNING = timedelta(days=30)
 """How long before an attestation key's window ends a heartbeat begins to warn."""
+
+SIGNED = frozenset({"targets", TRUST_DOMAINS})
+"""Roles whose metadata a home keeps for ever: what it publishes over must be among it."""
 
 LAST_FILE = "published.sha256"
 """Private: the digest of the timestamp that was published last.
@@ -174,14 +178,19 @@ def commit(
     if before is None or after.settings != before.settings:
         writes = (FileWrite(SETTINGS_FILE, settings.write(after.settings)), *writes)
     placed = journal.commit(path, writes, placement)
-    for old in repository.superseded_snapshots(path, edition.published):
-        old.unlink(missing_ok=True)
+    removed = superseded.remove(
+        DirectoryDestination(path / repository.FOLDER),
+        path / repository.METADATA,
+        superseded.versions(edition.published),
+        stays=SIGNED,
+    )
     publication = Publication(
         version=edition.published.timestamp.signed.version,
         expires=edition.published.expires,
         renewed=edition.renewed,
         warnings=(
             *edition.warnings,
+            *filter(None, (removed.problem,)),
             *_clock_warnings(before, edition.published),
             *_key_warnings(after, now),
         ),

@@ -25,9 +25,11 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Snapshot, Timestamp
 from tuf.api.serialization import DeserializationError
 
+from sidecar.authority import superseded
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import TRUST_DOMAINS
 from sidecar.authority.open_home import Home, OpenHome, locked_home
+from sidecar.authority.superseded import Versions
 from sidecar.destinations import evidence
 from sidecar.destinations.destination import (
     METADATA,
@@ -53,11 +55,13 @@ class _Edition:
 
     Attributes:
         version: Of its timestamp.
+        current: The versions of the metadata that it names.
         files: What readers need, by name, in the order in which it is written.
         metadata: The home's folder of metadata, in which targets metadata is never removed.
     """
 
     version: int
+    current: Versions
     files: Mapping[str, bytes]
     metadata: Path
 
@@ -65,10 +69,11 @@ class _Edition:
 def publish_repository(
     home: Home, to: Destination, advance: Advance = lambda _done, _all: None
 ) -> Copied:
-    """Copy what the authority publishes.
+    """Copy what the authority publishes, and remove what only superseded editions name.
 
     The home is locked only while it is read: a withdrawal does not wait for a slow place. Two
-    publications of one home come one after the other.
+    publications of one home come one after the other. A place that lets no file be removed is a
+    problem of the result: the edition is published.
 
     Raises:
         AuthorityError: The place holds another authority, a newer edition or one of another copy of
@@ -77,7 +82,8 @@ def publish_repository(
     with _one_at_a_time(home.path):
         edition = _edition(home)
         written = _tried(lambda: _write_all(to, edition.files, _different(to, edition), advance))
-    return Copied(edition.version, len(edition.files), written)
+        removed = superseded.remove(to, edition.metadata, edition.current)
+    return Copied(edition.version, len(edition.files), written, removed.files, removed.problem)
 
 
 def check_place(home: Home, to: Destination) -> None:
@@ -116,8 +122,9 @@ def _one_at_a_time(home: Path) -> Iterator[None]:
 def _edition(home: Home) -> _Edition:
     with locked_home(home.path) as opened:
         files = _files(home, opened)
-        version = opened.published.timestamp.signed.version
-    return _Edition(version, files, home.repository / METADATA)
+        published = opened.published
+    current, version = superseded.versions(published), published.timestamp.signed.version
+    return _Edition(version, current, files, home.repository / METADATA)
 
 
 def _files(home: Home, opened: OpenHome) -> dict[str, bytes]:

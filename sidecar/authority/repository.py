@@ -28,8 +28,6 @@ from sidecar.core.documents import TRUST_DOMAINS_FILE
 FOLDER = "repository"
 METADATA = f"{FOLDER}/metadata"
 DOCUMENTS = f"{FOLDER}/targets"
-KEPT_SNAPSHOTS = 8
-"""Superseded snapshots that stay, for readers that are in the middle of a refresh."""
 
 SERVES = {"root": ROOT, "targets": TARGETS, "snapshot": ONLINE, "timestamp": ONLINE}
 
@@ -118,13 +116,6 @@ def _read_delegated(
     delegated = Metadata[Targets].from_bytes(path.read_bytes())
     targets.verify_delegate(TRUST_DOMAINS, delegated.signed_bytes, delegated.signatures)
     return delegated
-
-
-def superseded_snapshots(home: Path, published: Published) -> tuple[Path, ...]:
-    """Snapshot files that no reader can still be looking for."""
-    oldest = published.snapshot.signed.version - KEPT_SNAPSHOTS
-    numbered = _numbered(home / METADATA, "snapshot")
-    return tuple(path for number, path in numbered if number < oldest)
 
 
 def delegations_of(keys: Mapping[str, SSlibKey]) -> Delegations | None:

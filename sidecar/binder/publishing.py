@@ -26,6 +26,7 @@ from sidecar.authority import publishing
 from sidecar.authority.open_home import Home
 from sidecar.binder import library
 from sidecar.destinations.destination import TIMESTAMP
+from sidecar.destinations.evidence import Copied
 from sidecar.destinations.place_config import PlaceConfig
 from sidecar.observe.json_lines import event
 
@@ -64,6 +65,7 @@ class HomePublisher:
         self._warned: frozenset[str] = frozenset()
         self._last: _Published | None = None
         self._compared = 0.0
+        self._warned_of_kept = False
 
     def round(self) -> None:
         """Renew the timestamp if that is due, and publish what changed since the last success.
@@ -102,9 +104,9 @@ class HomePublisher:
             publishing.check_place(self._home, place)
             try:
                 if files:
-                    publishing.publish_evidence(files, place)
+                    self._note(publishing.publish_evidence(files, place))
             finally:
-                publishing.publish_repository(self._home, place)
+                self._note(publishing.publish_repository(self._home, place))
         if now != self._last:
             log.info(
                 "published %s with %d files of evidence to %s",
@@ -116,6 +118,12 @@ class HomePublisher:
                 ),
             )
         self._last, self._compared = now, time.monotonic()
+
+    def _note(self, done: Copied) -> None:
+        """Log once why superseded files stay at the place: it holds up nothing."""
+        if done.problem and not self._warned_of_kept:
+            log.warning("%s: %s", self._place.name, done.problem)
+            self._warned_of_kept = True
 
     def _timestamp(self) -> str:
         data = (self._home.repository / TIMESTAMP).read_bytes()

@@ -50,7 +50,8 @@ def publish(
     """Publish a repository, evidence, or both; run it again after each change.
 
     Readers find the state before or the one after. Evidence that is in none of the folders any more
-    is no longer listed. Credentials for S3 are found as by AWS's own tools.
+    is no longer listed. Files of a repository that only superseded editions name are removed after
+    an hour. Credentials for S3 are found as by AWS's own tools.
 
     Examples:
         admit publish --to /srv/www/acme --home acme --evidence signed
@@ -83,6 +84,7 @@ def publish(
             done["evidence"] = _shown(
                 "evidence", lambda advance: publishing.publish_evidence(files, place, advance)
             )
+    common.warn(*(copied.problem for copied in done.values() if copied.problem))
     if as_json:
         common.report("", {"to": to}, as_json=True, **{k: _plain(v) for k, v in done.items()})
         return
@@ -116,17 +118,20 @@ def _shown(what: str, work: Callable[[Advance], Copied]) -> Copied:
         return work(lambda done, every: bar.update(task, completed=done, total=every))
 
 
-def _plain(copied: Copied) -> dict[str, int]:
+def _plain(copied: Copied) -> dict[str, int | str | None]:
     return {
         "version": copied.version,
         "files": copied.files,
         "written": copied.written,
         "removed": copied.removed,
+        "problem": copied.problem or None,
     }
 
 
 def _line(name: str, copied: Copied) -> str:
     version = "version" if name == "repository" else "listing"
-    removed = f", {copied.removed} removed" if copied.removed else ""
+    # Superseded files of a repository go with each publication: nobody has to know.
+    shown = copied.removed and name != "repository"
+    removed = f", {copied.removed} removed" if shown else ""
     files = amount(copied.files, "file")
     return f"{version} {copied.version}: {files}, {copied.written} written{removed}"

@@ -72,8 +72,28 @@ class Destination(Protocol):
         """
         ...
 
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of the files that are directly in a folder of a repository.
+
+        Raises:
+            OSError: As ``sizes``.
+        """
+        ...
+
+    def written(self, name: str) -> float:
+        """Return when a file was last written, in seconds by a clock of the place's own.
+
+        Raises:
+            OSError: It is not there, or the place cannot be read.
+        """
+        ...
+
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file; one that is not there is no error.
+
+        Raises:
+            OSError: The place does not let it.
+        """
         ...
 
     def close(self) -> None:

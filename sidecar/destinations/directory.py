@@ -46,6 +46,14 @@ class DirectoryDestination:
         found = place.iterdir() if place.is_dir() else ()
         return {path.name: path.stat().st_size for path in found if path.is_file()}
 
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of the files in a folder."""
+        return frozenset(self.sizes(folder))
+
+    def written(self, name: str) -> float:
+        """Return when a file was put in place: its date may be that of a coming second."""
+        return (self.folder / name).stat().st_ctime
+
     def remove(self, name: str) -> None:
         """Remove a file."""
         (self.folder / name).unlink(missing_ok=True)

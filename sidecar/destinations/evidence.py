@@ -27,13 +27,15 @@ class Copied:
         version: Of the timestamp, or the number of the listing.
         files: How many the place holds for readers now.
         written: How many of them were written.
-        removed: How many were removed that nothing lists any more.
+        removed: How many were removed that readers have no use for any more.
+        problem: Why others were not; empty where nothing was in the way.
     """
 
     version: int
     files: int
     written: int
     removed: int = 0
+    problem: str = ""
 
 
 def digest_of(data: bytes) -> str:
@@ -63,7 +65,7 @@ def publish(
 
     A file whose name is there with its size is not written again: the name is its digest. Files
     that the listing before named stay until the next publication, for readers that are in the
-    middle of a reading.
+    middle of a reading. A place that lets no file be removed is a problem of the result.
 
     Args:
         files: Hex SHA-256 → size in bytes.
@@ -91,10 +93,14 @@ def publish(
     if changed:
         to.replace(LISTING, evidence_index.write(EvidenceIndex(number, files)))
     listed = {*files, *(before.files if before is not None else ())}
-    removed = 0
-    for name in there:
-        found = _COPY.fullmatch(name)
-        if found is not None and found[1] not in listed:
-            to.remove(f"{EVIDENCE}/{name}")
-            removed += 1
-    return Copied(number, len(files), written + changed, removed)
+    removed, problem = 0, ""
+    try:
+        for name in there:
+            found = _COPY.fullmatch(name)
+            if found is not None and found[1] not in listed:
+                to.remove(f"{EVIDENCE}/{name}")
+                removed += 1
+    except OSError as error:
+        reason = f"{error.filename or 'the place'}: {error.strerror or error}"
+        problem = f"files that nothing lists any more could not be removed: {reason}"
+    return Copied(number, len(files), written + changed, removed, problem)

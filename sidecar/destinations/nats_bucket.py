@@ -61,8 +61,19 @@ class NatsDestination:
             self._done(lambda: self._bucket.put(name, data, revision))
 
     def sizes(self, folder: str) -> Mapping[str, int]:
-        """Return the names and sizes of objects; a repository's keys are not listed."""
+        """Return the names and sizes of objects; a repository's keys have none."""
         return self._done(lambda: self._bucket.sizes(folder))
+
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of a repository's keys in a folder."""
+        return self._done(lambda: self._bucket.names(folder))
+
+    def written(self, name: str) -> float:
+        """Return when a key was written, by the server's clock."""
+        try:
+            return self._done(lambda: self._bucket.get(name, MAX_BYTES)).written
+        except MissingError as error:
+            raise PlaceError(self._url, str(error)) from error
 
     def remove(self, name: str) -> None:
         """Remove a key or an object."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -29,14 +30,16 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 _Result = TypeVar("_Result")
 
 
-class _UnknownConditionError(Exception):
-    """The store does not know the condition of a write."""
+class _UnknownConditionError(PlaceError):
+    """The store does not know the request, or the condition of a write."""
 
 
 class _Client(Protocol):
     """What is used of boto3's client, whose methods are made at run time."""
 
     def get_object(self, **given: object) -> dict[str, Any]: ...
+
+    def head_object(self, **given: object) -> dict[str, Any]: ...
 
     def put_object(self, **given: object) -> dict[str, Any]: ...
 
@@ -130,6 +133,20 @@ class S3Destination:
 
         return self._done(folder, work)
 
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of the objects that are directly in a folder."""
+        return frozenset(self.sizes(folder))
+
+    def written(self, name: str) -> float:
+        """Return when an object was written, by the clock of the store."""
+
+        def work(s3: _Client) -> float:
+            answer = s3.head_object(Bucket=self._config.bucket, Key=self._key(name))
+            found: datetime = answer["LastModified"]
+            return found.timestamp()
+
+        return self._done(name, work)
+
     def remove(self, name: str) -> None:
         """Remove an object."""
         self._done(
@@ -163,7 +180,7 @@ class S3Destination:
 
         Raises:
             FileNotFoundError: There is no such object.
-            _UnknownConditionError: The store does not know the condition of a write.
+            _UnknownConditionError: The store does not know the request or its condition.
             PlaceError: Anything else.
         """
         exceptions = importlib.import_module("botocore.exceptions")
@@ -176,7 +193,8 @@ class S3Destination:
             if code in _MISSING:
                 raise FileNotFoundError(name) from error
             if code in _UNKNOWN:
-                raise _UnknownConditionError(code) from error
+                reason = f"{name}: {_one_line(error)}"
+                raise _UnknownConditionError(self._config.url, reason) from error
             if code in _CONFLICTS:
                 reason = f"{name} was changed by someone else meanwhile"
                 raise ChangedError(self._config.url, reason) from error

@@ -41,10 +41,12 @@ class Entry:
     Attributes:
         data: Its bytes.
         revision: Grows with each change in the bucket.
+        written: When, in seconds by the server's clock; 0 where the server does not say.
     """
 
     data: bytes
     revision: int
+    written: float
 
 
 class Bucket:
@@ -83,7 +85,8 @@ class Bucket:
                 raise MissingError(f"{name} is not there")
             if len(data) > max_bytes:
                 raise JetStreamError(f"{name} is larger than {max_bytes} bytes")
-            return Entry(data, found.seq or 0)
+            written = 0.0 if found.time is None else found.time.timestamp()
+            return Entry(data, found.seq or 0, written)
 
         return self.session.call(name, work, max_bytes)
 
@@ -122,14 +125,28 @@ class Bucket:
         return self.session.call(name, work)
 
     def delete(self, name: str) -> None:
-        """Remove a key and its history; one that is not there is no error."""
+        """Remove a key and its history; one that is not there is no error.
+
+        No marker is left, as a delete of key-value buckets leaves one for ever: nobody watches keys
+        that are removed.
+        """
 
         async def work(js: JetStreamContext) -> None:
             with _named(name):
-                headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
-                await js.publish(self.key(name), b"", stream=self._keys, headers=headers)
+                await js.purge_stream(self._keys, subject=self.key(name))
 
         self.session.call(name, work)
+
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of the keys in a folder."""
+        prefix = self.key(folder) + "."
+
+        async def work(js: JetStreamContext) -> frozenset[str]:
+            with _named(folder):
+                found = await js.stream_info(self._keys, subjects_filter=f"{prefix}>")
+            return frozenset(key.removeprefix(prefix) for key in found.state.subjects or ())
+
+        return self.session.call(folder, work, _MAX_META * 4096)
 
     def watch(self, name: str) -> None:
         """Set ``session.changed`` at each further change of a key, over this connection.

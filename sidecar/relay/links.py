@@ -16,7 +16,13 @@ from pathlib import Path
 from sidecar.destinations import evidence
 from sidecar.destinations.destination import Destination
 from sidecar.formats.evidence_index import BadIndexError, file_name
-from sidecar.relay.repository import Edition, read_edition, remove_others, write_edition
+from sidecar.relay.repository import (
+    EarlierEditions,
+    Edition,
+    read_edition,
+    remove_others,
+    write_edition,
+)
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.evidence_folder import EvidenceFolder
 from sidecar.trust.evidence_mirror import EvidenceMirror
@@ -63,6 +69,13 @@ class _Round:
 
     status: LinkStatus
     changed: Callable[[LinkStatus], None]
+    _warned: bool = False
+
+    def note_kept(self, problem: str) -> None:
+        """Log once why superseded files stay at a place: it holds up nothing."""
+        if problem and not self._warned:
+            _LOG.warning("%s %s: %s", self.status.kind, self.status.name, problem)
+            self._warned = True
 
     def run(self, work: Callable[[], tuple[bool, str]]) -> bool:
         """Do the work, which returns whether something is new and what failed beside."""
@@ -109,6 +122,7 @@ class RepositoryLink:
         self._to = to
         self._round = _Round(self.status, changed)
         self._written: dict[int, Edition] = {}
+        self._earlier: dict[int, EarlierEditions] = {}
 
     def work(self) -> bool:
         """Read the source and forward what is new; returns whether something was."""
@@ -122,7 +136,10 @@ class RepositoryLink:
             if before == edition:
                 return False
             write_edition(place, edition, before or {})
-            remove_others(place, edition, before or edition)
+            now, earlier = time.monotonic(), self._earlier.setdefault(number, EarlierEditions())
+            if before is not None:
+                earlier.add(before, now)
+            self._round.note_kept(remove_others(place, edition, earlier.names(edition, now)))
             self._written[number] = edition
             return True
 
@@ -265,7 +282,8 @@ class EvidenceLink:
         def write(number: int, place: Destination) -> bool:
             if self._written.get(number) == sizes:
                 return False
-            evidence.publish(sizes, self._load, place, number=self._feed.number)
+            done = evidence.publish(sizes, self._load, place, number=self._feed.number)
+            self._round.note_kept(done.problem)
             self._written[number] = sizes
             self._feed.kept()
             return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
@@ -26,7 +27,10 @@ from sidecar.trust.source import Source, SourceError, SourceMissingError
 MAX_ROLES = 16
 MAX_DOCUMENTS = 64
 MAX_EDITION_BYTES = 1 << 25
-_ROOTS = re.compile(r"[0-9]+\.root\.json")
+KEPT_EDITIONS = 16
+KEPT_SECONDS = 3600.0
+_ROOTS = re.compile(rf"{METADATA}/[0-9]+\.root\.json")
+_FILES = re.compile(rf"{METADATA}/[0-9]+\.[^/]+\.json|{TARGETS}/[0-9a-f]{{64}}\.[^/]+")
 _Kind = TypeVar("_Kind", bound=Signed)
 
 Edition = Mapping[str, bytes]
@@ -126,17 +130,60 @@ def write_edition(to: Destination, edition: Edition, there: Edition) -> None:
             to.write(name, data)
 
 
-def remove_others(to: Destination, edition: Edition, before: Edition) -> None:
-    """Remove the files of a repository that neither edition has, and roots that the newer has not.
+@dataclass(slots=True)
+class EarlierEditions:
+    """Which files of earlier editions stay at a place, for readers that are in the middle of one.
 
-    The edition before stays for readers that are in the middle of it. A root that the source took
-    back goes at once: a gate would fail at it for as long as it is there.
+    Those of the last ``KEPT_EDITIONS``, for ``KEPT_SECONDS``, up to ``MAX_EDITION_BYTES`` together:
+    a source that never rests fills no disk. Known to this process alone.
+    """
+
+    _before: list[tuple[float, Mapping[str, int]]] = field(default_factory=list)
+
+    def add(self, edition: Edition, now: float) -> None:
+        """Note an edition that another one has replaced at ``now``, monotonic seconds."""
+        sizes = {name: len(data) for name, data in edition.items()}
+        self._before = [(now, sizes), *self._before][:KEPT_EDITIONS]
+
+    def names(self, edition: Edition, now: float) -> frozenset[str]:
+        """Return the names of the files that stay beside those of the edition."""
+        found: dict[str, int] = {}
+        for replaced, sizes in self._before:
+            both = found | {name: size for name, size in sizes.items() if name not in edition}
+            if now - replaced >= KEPT_SECONDS or sum(both.values()) > MAX_EDITION_BYTES:
+                break
+            found = both
+        return frozenset(found)
+
+
+def remove_others(to: Destination, edition: Edition, stay: frozenset[str]) -> str:
+    """Remove the files of a repository that neither the edition has nor readers look for.
+
+    A root that the source took back goes at once: a gate would fail at it for as long as it is
+    there. What is no file of a TUF repository stays.
+
+    Returns:
+        Why superseded files could not be removed; empty where nothing was in the way.
 
     Raises:
-        OSError: The place cannot be listed or written.
+        OSError: A root could not be removed.
     """
-    for folder in (METADATA, TARGETS):
-        for file in to.sizes(folder):
-            name = f"{folder}/{file}"
-            if name not in edition and (name not in before or _ROOTS.fullmatch(file)):
+    try:
+        there = [f"{folder}/{file}" for folder in (METADATA, TARGETS) for file in to.names(folder)]
+        names = [name for name in there if _FILES.fullmatch(name) and name not in edition]
+        roots = [name for name in names if _ROOTS.fullmatch(name)]
+    except OSError as error:
+        return _reason(error)
+    for name in roots:
+        to.remove(name)
+    try:
+        for name in names:
+            if name not in stay and not _ROOTS.fullmatch(name):
                 to.remove(name)
+    except OSError as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: OSError) -> str:
+    return f"superseded files stay: {error.filename or 'a destination'}: {error.strerror or error}"

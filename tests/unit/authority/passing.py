@@ -26,6 +26,12 @@ class Passing:
     def sizes(self, folder: str) -> Mapping[str, int]:
         return self.place.sizes(folder)
 
+    def names(self, folder: str) -> frozenset[str]:
+        return self.place.names(folder)
+
+    def written(self, name: str) -> float:
+        return self.place.written(name)
+
     def remove(self, name: str) -> None:
         self.place.remove(name)
 

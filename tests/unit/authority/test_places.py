@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
+from sidecar.authority import superseded
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home
 from sidecar.authority.publishing import publish_evidence, publish_repository
@@ -33,6 +35,7 @@ from tests.support.s3_server import s3_server
 from tests.unit.authority.passing import Passing
 from tests.unit.authority.reader import NOW
 
+FOLDERS = ("metadata", "targets")
 NO = Withdrawal(WithdrawalKind.KEY, "sha256:" + "a" * 64, "test", NOW)
 Named = tuple[str, PlaceOptions]
 
@@ -111,6 +114,33 @@ def test_what_is_published_is_there_whole_and_written_once(
     for path in (acme.repository / "metadata").iterdir():
         if path.name.startswith(("2.", "timestamp")):
             assert place.read(f"metadata/{path.name}") == path.read_bytes()
+
+
+def test_superseded_editions_leave_nothing_behind(
+    acme: Home, opened: Callable[[], Destination], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a file nor a marker in its place; each place tells by its own clock."""
+    monkeypatch.setattr(superseded, "KEPT_EDITIONS", 1)
+    publish_repository(acme, opened())
+    withdraw(acme, NO.kind, NO.subject, NO.reason, NO.effective, NOW)
+    publish_repository(acme, opened())
+    place = opened()
+    place.write("metadata/notes.txt", b"foreign")
+    before = {f"{folder}/{name}" for folder in FOLDERS for name in place.names(folder)}
+    assert publish_repository(acme, place) == Copied(2, 6, 0)
+    assert abs(place.written("metadata/1.root.json") - time.time()) < superseded.KEPT_SECONDS
+    monkeypatch.setattr(superseded, "KEPT_SECONDS", 0.0)
+    assert publish_repository(acme, place) == Copied(2, 6, 0, removed=3)
+    after = {f"{folder}/{name}" for folder in FOLDERS for name in opened().names(folder)}
+    gone = before - after
+    assert {name for name in gone if name.startswith("metadata/")} == {
+        "metadata/1.snapshot.json",
+        "metadata/1.targets.json",
+    }
+    assert [name[-17:] for name in gone if name.startswith("targets/")] == [".withdrawals.json"]
+    place.remove("metadata/1.snapshot.json")
+    with pytest.raises(OSError, match=r"1\.snapshot\.json"):
+        place.written("metadata/1.snapshot.json")
 
 
 def test_an_older_publisher_never_replaces_a_newer_timestamp(
@@ -274,7 +304,7 @@ def test_the_command_publishes_to_a_store_with_an_endpoint(
     assert run(["publish", *to, "--home", str(acme.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "to": "s3://published/command",
-        "repository": {"version": 1, "files": 6, "written": 6, "removed": 0},
+        "repository": {"version": 1, "files": 6, "written": 6, "removed": 0, "problem": None},
     }
     assert run(["publish", "--to", "s3://", "--home", str(acme.path)]) == 2
     assert "--to: 's3://' is not s3://BUCKET[/PREFIX]" in capsys.readouterr().err

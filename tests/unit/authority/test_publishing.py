@@ -231,8 +231,8 @@ def test_what_the_command_publishes_a_gate_reads_over_https(
         shown = capsys.readouterr()
         assert json.loads(shown.out) == {
             "to": str(to),
-            "repository": {"version": 2, "files": 6, "written": 6, "removed": 0},
-            "evidence": {"version": 1, "files": 1, "written": 2, "removed": 0},
+            "repository": {"version": 2, "files": 6, "written": 6, "removed": 0, "problem": None},
+            "evidence": {"version": 1, "files": 1, "written": 2, "removed": 0, "problem": None},
         }
         assert "left out: a file below" in shown.err
         config = HttpsSourceConfig(f"{server.url}/acme", ca=server.ca)

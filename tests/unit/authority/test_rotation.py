@@ -126,16 +126,6 @@ def test_a_lost_online_key_is_replaced_without_the_targets_key(acme: Home, pinne
     assert pinned(acme).documents("acme")[1] == withdrawn()
 
 
-def test_superseded_snapshots_do_not_pile_up(tmp_path: Path, pinned: Pin) -> None:
-    short = Periods(snapshot=DAY)
-    home = authority.init(tmp_path / "h", "acme", now=NOW, periods=short)
-    for second in range(1, 21):
-        authority.publish(home, NOW + timedelta(seconds=second))
-    kept = sorted(int(p.name.split(".")[0]) for p in home.repository.rglob("*.snapshot.json"))
-    assert kept == list(range(13, 22))
-    assert pinned(home).documents("acme")[1] == withdrawn()
-
-
 def test_periods_changed_by_hand_take_effect_with_the_next_heartbeat(acme: Home) -> None:
     path = acme.path / "authority.yaml"
     path.write_text(path.read_text().replace("timestamp: 1d", "timestamp: 90m"))
