@@ -17,7 +17,6 @@ from typing import Any
 
 import grpc
 import uvloop
-from sidecar.gate.authorization import SERVICE
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
@@ -25,6 +24,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate import check_response
+from sidecar.gate.authorization import SERVICE
 
 
 def reply(credential_header: str, gate_name: str) -> pb.CheckResponse:

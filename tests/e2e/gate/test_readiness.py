@@ -11,9 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from sidecar.gate.authorization import SERVICE
 
 from admissibility_devtools.demo.authorities import CUSTOMER, EVALUATOR
+from sidecar.gate.authorization import SERVICE
 from tests.process.policies.opa import REVISION, OpaServer, build_bundle
 from tests.support.site.site import Site
 from tests.support.site.talk import until

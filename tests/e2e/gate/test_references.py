@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sidecar.gate.authorization import Authorization, Limits
 
 from admissibility_devtools.tools.envoy_config import Gated
 from sidecar.ext_proc.processor import Processor
+from sidecar.gate.authorization import Authorization, Limits
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import GateServer

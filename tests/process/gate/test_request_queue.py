@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from sidecar.gate.authorization import REPLY_SECONDS, Authorization, Limits
 
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.authorization import REPLY_SECONDS, Authorization, Limits
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.request_queue import RequestQueue

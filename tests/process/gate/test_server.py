@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from sidecar.gate.authorization import SERVICE, Authorization, Limits
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.facts import Facts
@@ -21,6 +20,7 @@ from sidecar.extract import check_request
 from sidecar.extract.parsed_request import THRESHOLD
 from sidecar.gate import assessments, check_response
 from sidecar.gate import pipeline as pipeline_module
+from sidecar.gate.authorization import SERVICE, Authorization, Limits
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import GateServer
 from sidecar.gate.snapshot_holder import SnapshotHolder

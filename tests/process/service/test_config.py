@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from sidecar.gate.authorization import Limits
 
+from sidecar.gate.authorization import Limits
 from sidecar.gate.settings import Settings
 from sidecar.opa.bundle import Folder, SignedFile
 from sidecar.opa.client import Address

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from sidecar.gate.authorization import Authorization, Limits
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
+from sidecar.gate.authorization import Authorization, Limits
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import GateServer
