@@ -14,6 +14,7 @@ from sidecar.trust.source import Source, SourceError, SourceMissingError
 
 METADATA = "metadata/"
 TARGETS = "targets/"
+TIMESTAMP = f"{METADATA}timestamp.json"
 
 _ROOT = re.compile(re.escape(METADATA) + r"[0-9]+\.root\.json")
 
@@ -38,6 +39,8 @@ class SourceFetcher(FetcherInterface):
         self._source = source
         self._only_roots = only_roots
         self._no_roots = set() if no_roots is None else no_roots
+        self.timestamp: bytes | None = None
+        """The timestamp that was fetched last."""
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """Download a file in memory; the library does so in a temporary file, on a disk.
@@ -70,6 +73,8 @@ class SourceFetcher(FetcherInterface):
             raise DownloadError(str(error)) from error
         if is_root:
             self._check_root(url, data)
+        if url == TIMESTAMP:
+            self.timestamp = data
         return iter([data])
 
     def _check_root(self, url: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tuf.ngclient import Updater, UpdaterConfig
 
+from sidecar.trust import signed_floor
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, SourceFetcher
 from sidecar.trust.limits import REPOSITORY
@@ -51,17 +52,28 @@ class KeptUpdater(Updater):
     ) -> None:
         self._store = store
         self.held = dict(held or {})
+        self._fetched = SourceFetcher(source, only_roots=only_roots, no_roots=no_roots)
         super().__init__(
             metadata_dir=str(store.metadata),
             metadata_base_url=METADATA,
             target_dir=None,
             target_base_url=TARGETS,
-            fetcher=SourceFetcher(source, only_roots=only_roots, no_roots=no_roots),
+            fetcher=self._fetched,
             config=_LIMITS,
             bootstrap=authority.root,
         )
         if at is not None:
             self._trusted_set.reference_time = at
+
+    def refresh(self) -> None:
+        """Update all metadata, of which no version may come with two contents.
+
+        Raises:
+            TwoContentsError: The library keeps a timestamp, or a snapshot, of the same version.
+            Exception: As of the library's.
+        """
+        super().refresh()
+        signed_floor.check_listing(self.held, self._fetched.timestamp)
 
     def _load_local_metadata(self, rolename: str) -> bytes:
         try:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata, Timestamp
 
 from sidecar.trust.refresher import AuthorityRefresher
 from sidecar.trust.view import read_kept
 from tests.unit.trust.refreshing import KEY, expected, fresh, refused
-from tests.unit.trust.repository import Repository, under_another_id
+from tests.unit.trust.repository import Repository, now, under_another_id
 
 ONLINE = ("timestamp", "snapshot")
 OLDER = (
@@ -101,6 +102,32 @@ def test_law_1_one_version_with_two_contents_takes_back_no_withdrawal(
     assert gate.status.withdrawals == 2
 
 
+@pytest.mark.parametrize(
+    ("roles", "role"), [(("timestamp", "snapshot"), "timestamp"), (("snapshot",), "snapshot")]
+)
+def test_law_1_a_listing_of_one_version_with_two_contents_ends_the_agreement(
+    repo: Repository, state: Path, roles: tuple[str, ...], role: str
+) -> None:
+    """A TUF client keeps the first and says nothing: the withdrawal in the second came never."""
+    fresh(repo, state)
+    gate = AuthorityRefresher(repo.trusted(), state)
+    copy = dict(repo.versions)
+    repo.publish()  # by a copy of the home, from before the withdrawal
+    assert fresh_view(gate)
+    repo.versions |= {each: copy[each] for each in roles}
+    repo.withdraw("key", KEY)
+    for _ in range(2):
+        assert not fresh_view(gate)
+        assert gate.status.error is not None
+        version = copy[role] + 1
+        assert gate.status.error.startswith(f"{role} version {version} was verified before with")
+        assert "its keys changed" in gate.status.stale(now())
+    assert not fresh_view(AuthorityRefresher(repo.trusted(), state))  # nor after a restart
+    repo.publish()
+    assert fresh_view(gate)
+    assert (gate.status.withdrawals, gate.status.error) == (1, None)
+
+
 def fresh_view(gate: AuthorityRefresher) -> bool:
     """Refresh, and return whether the authority's agreement counts."""
     view = gate.refresh()
@@ -116,6 +143,13 @@ def test_the_same_version_signed_once_more_is_the_same(repo: Repository, state: 
     repo.versions["targets"] -= 1
     repo.publish()
     assert fresh(repo, state).version == repo.versions["timestamp"]
+    gate = AuthorityRefresher(repo.trusted(), state)
+    path = repo.folder / "metadata/timestamp.json"
+    timestamp = Metadata[Timestamp].from_bytes(path.read_bytes())
+    timestamp.sign(spare, append=True)
+    path.write_bytes(timestamp.to_bytes())
+    assert fresh_view(gate)
+    assert gate.status.error is None
 
 
 def test_replacing_the_targets_key_recovers_from_its_fast_forward(
