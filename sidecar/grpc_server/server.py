@@ -8,6 +8,8 @@ from typing import cast
 
 import grpc
 
+from sidecar.grpc_server import undecodable
+
 log = logging.getLogger("sidecar.grpc")
 
 
@@ -21,6 +23,7 @@ def create(options: Sequence[tuple[str, int | str]] = ()) -> grpc.aio.Server:
     Args:
         options: Channel arguments of gRPC's core.
     """
+    undecodable.bound()
     try:
         from sidecar.grpc_server.core_server import CoreServer  # noqa: PLC0415 - may not be usable
 

@@ -19,8 +19,8 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def half_sent(stream: int, method: str) -> bytes:
-    """Return the headers of a call, whose request has not been sent."""
+def half_sent(stream: int, method: str, *more: tuple[str, bytes]) -> bytes:
+    """Return the headers of a call, whose request has not been sent, and more of them."""
     fields = {
         ":method": "POST",
         ":scheme": "http",
@@ -29,7 +29,8 @@ def half_sent(stream: int, method: str) -> bytes:
         "te": "trailers",
         "content-type": "application/grpc",
     }
-    block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
+    named = [*((name, value.encode("ascii")) for name, value in fields.items()), *more]
+    block = b"".join(b"\0" + _text(name.encode("ascii")) + _text(value) for name, value in named)
     return _frame(_HEADERS, _END_HEADERS, stream, block)
 
 
@@ -38,8 +39,8 @@ def request(stream: int, message: bytes) -> bytes:
     return _frame(_DATA, _END_STREAM, stream, struct.pack(">BI", 0, len(message)) + message)
 
 
-def _text(value: str) -> bytes:
-    return bytes([len(value)]) + value.encode("ascii")
+def _text(value: bytes) -> bytes:
+    return bytes([len(value)]) + value
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
