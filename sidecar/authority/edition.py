@@ -39,7 +39,7 @@ S = TypeVar("S", Root, Targets, Snapshot, Timestamp)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EditionContent:
     """The content of the next edition.
 
     Attributes:
@@ -66,12 +66,12 @@ class Edition:
     warnings: tuple[str, ...]
 
 
-def next_edition(current: Published | None, wanted: Wanted, now: datetime) -> Edition:
+def next_edition(current: Published | None, content: EditionContent, now: datetime) -> Edition:
     """Sign the next edition. Writes nothing.
 
     Args:
         current: What is published, or ``None`` for the first edition.
-        wanted: What should hold.
+        content: What should hold.
         now: Aware UTC, whole seconds.
 
     Raises:
@@ -79,73 +79,73 @@ def next_edition(current: Published | None, wanted: Wanted, now: datetime) -> Ed
             root or targets will expire before long is not: that becomes a warning.
     """
     warnings: list[str] = []
-    root = _root(current, wanted, now, warnings)
-    targets = _targets(current, wanted, now, warnings)
-    delegated = _delegated(current, wanted, now, warnings)
-    online = wanted.signer(wanted.keys[ONLINE])
-    snapshot = _snapshot(current, targets, delegated, online, wanted, now)
-    timestamp = _timestamp(current, snapshot, online, wanted, now)
-    documents = dict(wanted.documents)
+    root = _root(current, content, now, warnings)
+    targets = _targets(current, content, now, warnings)
+    delegated = _delegated(current, content, now, warnings)
+    online = content.signer(content.keys[ONLINE])
+    snapshot = _snapshot(current, targets, delegated, online, content, now)
+    timestamp = _timestamp(current, snapshot, online, content, now)
+    documents = dict(content.documents)
     published = Published(root, targets, snapshot, timestamp, documents, delegated)
     writes, renewed = _writes(current, published)
     return Edition(published, writes, renewed, tuple(warnings))
 
 
 def _root(
-    current: Published | None, wanted: Wanted, now: datetime, warnings: list[str]
+    current: Published | None, content: EditionContent, now: datetime, warnings: list[str]
 ) -> Metadata[Root]:
-    expires = now + wanted.periods.root
+    expires = now + content.periods.root
     if current is None:
-        root = _new_root(1, wanted, expires)
-        return _signed(root, wanted, (wanted.keys[ROOT],))
+        root = _new_root(1, content, expires)
+        return _signed(root, content, (content.keys[ROOT],))
     known = current.root.signed
     old_keys = tuple(_key(known, keyid) for keyid in known.roles["root"].keyids)
-    root = _new_root(known.version + 1, wanted, expires)
+    root = _new_root(known.version + 1, content, expires)
     # A root is signed by the keys it names and by those of the root before it (§5.3.4).
-    by = tuple({key.keyid: key for key in (*old_keys, wanted.keys[ROOT])}.values())
+    by = tuple({key.keyid: key for key in (*old_keys, content.keys[ROOT])}.values())
     if root.roles != known.roles:
-        return _signed(root, wanted, by)
-    if _due(known.expires, wanted.periods.root, wanted, now):
-        return _renewed(root, current.root, wanted, by, warnings)
+        return _signed(root, content, by)
+    if _due(known.expires, content.periods.root, content, now):
+        return _renewed(root, current.root, content, by, warnings)
     return current.root
 
 
-def _new_root(version: int, wanted: Wanted, expires: datetime) -> Root:
+def _new_root(version: int, content: EditionContent, expires: datetime) -> Root:
     root = Root(version=version, expires=expires, consistent_snapshot=True)
     for name, role in SERVES.items():
-        root.add_key(wanted.keys[role], name)
+        root.add_key(content.keys[role], name)
     return root
 
 
 def _targets(
-    current: Published | None, wanted: Wanted, now: datetime, warnings: list[str]
+    current: Published | None, content: EditionContent, now: datetime, warnings: list[str]
 ) -> Metadata[Targets]:
-    files = _files(wanted, delegated=False)
-    delegations = delegations_of(wanted.keys)
-    expires = now + wanted.periods.targets
-    by = (wanted.keys[TARGETS],)
+    files = _files(content, delegated=False)
+    delegations = delegations_of(content.keys)
+    expires = now + content.periods.targets
+    by = (content.keys[TARGETS],)
     if current is None:
         first = Targets(version=1, expires=expires, targets=files, delegations=delegations)
-        return _signed(first, wanted, by)
+        return _signed(first, content, by)
     known = current.targets.signed
     targets = Targets(known.version + 1, expires=expires, targets=files, delegations=delegations)
     if (files, delegations) != (known.targets, known.delegations) or _other_key(
-        current, "targets", wanted
+        current, "targets", content
     ):
-        return _signed(targets, wanted, by)
-    if _due(current.targets.signed.expires, wanted.periods.targets, wanted, now):
-        return _renewed(targets, current.targets, wanted, by, warnings)
+        return _signed(targets, content, by)
+    if _due(current.targets.signed.expires, content.periods.targets, content, now):
+        return _renewed(targets, current.targets, content, by, warnings)
     return current.targets
 
 
 def _delegated(
-    current: Published | None, wanted: Wanted, now: datetime, warnings: list[str]
+    current: Published | None, content: EditionContent, now: datetime, warnings: list[str]
 ) -> Metadata[Targets] | None:
     """Return the delegated role's metadata, re-signed for another key or files, or when due."""
-    key = wanted.keys.get(TRUST_DOMAINS)
+    key = content.keys.get(TRUST_DOMAINS)
     if key is None:
         return None
-    files, period = _files(wanted, delegated=True), wanted.periods.trust_domains
+    files, period = _files(content, delegated=True), content.periods.trust_domains
     known = None if current is None else current.delegated
     version = 1 if known is None else known.signed.version + 1
     role = Targets(version, expires=now + period, targets=files)
@@ -153,19 +153,19 @@ def _delegated(
         current is None
         or known is None
         or files != known.signed.targets
-        or current.targets.signed.delegations != delegations_of(wanted.keys)
+        or current.targets.signed.delegations != delegations_of(content.keys)
     ):
-        return _signed(role, wanted, (key,))
-    if _due(known.signed.expires, period, wanted, now):
-        return _renewed(role, known, wanted, (key,), warnings)
+        return _signed(role, content, (key,))
+    if _due(known.signed.expires, period, content, now):
+        return _renewed(role, known, content, (key,), warnings)
     return known
 
 
-def _files(wanted: Wanted, *, delegated: bool) -> dict[str, TargetFile]:
+def _files(content: EditionContent, *, delegated: bool) -> dict[str, TargetFile]:
     """Return the documents of the targets role, or of the delegated one."""
     return {
         name: TargetFile.from_data(name, data, ["sha256"])
-        for name, data in wanted.documents.items()
+        for name, data in content.documents.items()
         if (name == TRUST_DOMAINS_FILE) is delegated
     }
 
@@ -175,15 +175,15 @@ def _snapshot(
     targets: Metadata[Targets],
     delegated: Metadata[Targets] | None,
     online: KeySigner,
-    wanted: Wanted,
+    content: EditionContent,
     now: datetime,
 ) -> Metadata[Snapshot]:
     if (
         current is not None
         and targets is current.targets
         and delegated is current.delegated
-        and not _other_key(current, "snapshot", wanted)
-        and not _due(current.snapshot.signed.expires, wanted.periods.snapshot, wanted, now)
+        and not _other_key(current, "snapshot", content)
+        and not _due(current.snapshot.signed.expires, content.periods.snapshot, content, now)
     ):
         return current.snapshot
     parts = (
@@ -196,7 +196,7 @@ def _snapshot(
         for name, part in parts.items()
     }
     version = 1 if current is None else current.snapshot.signed.version + 1
-    expires = now + wanted.periods.snapshot
+    expires = now + content.periods.snapshot
     return _sign(Snapshot(version, expires=expires, meta=meta), (online,))
 
 
@@ -204,35 +204,39 @@ def _timestamp(
     current: Published | None,
     snapshot: Metadata[Snapshot],
     online: KeySigner,
-    wanted: Wanted,
+    content: EditionContent,
     now: datetime,
 ) -> Metadata[Timestamp]:
     meta = MetaFile.from_data(snapshot.signed.version, snapshot.to_bytes(), ["sha256"])
     version = 1 if current is None else current.timestamp.signed.version + 1
-    expires = now + wanted.periods.timestamp
+    expires = now + content.periods.timestamp
     return _sign(Timestamp(version, expires=expires, snapshot_meta=meta), (online,))
 
 
-def _due(expires: datetime, period: timedelta, wanted: Wanted, now: datetime) -> bool:
+def _due(expires: datetime, period: timedelta, content: EditionContent, now: datetime) -> bool:
     """Return whether metadata should be re-signed: a third is left, or less than a heartbeat."""
-    return expires - now < max(period / 3, wanted.periods.timestamp)
+    return expires - now < max(period / 3, content.periods.timestamp)
 
 
 def _renewed(
-    signed: S, before: Metadata[S], wanted: Wanted, by: tuple[SSlibKey, ...], warnings: list[str]
+    signed: S,
+    before: Metadata[S],
+    content: EditionContent,
+    by: tuple[SSlibKey, ...],
+    warnings: list[str],
 ) -> Metadata[S]:
     """Re-sign metadata whose content is unchanged; a missing offline key is only a warning."""
     try:
-        return _signed(signed, wanted, by)
+        return _signed(signed, content, by)
     except AuthorityError as error:
         ends = before.signed.expires.isoformat()
-        name = TRUST_DOMAINS if wanted.keys.get(TRUST_DOMAINS) in by else signed.type
+        name = TRUST_DOMAINS if content.keys.get(TRUST_DOMAINS) in by else signed.type
         warnings.append(f"{name} expires at {ends} and could not be renewed: {error}")
         return before
 
 
-def _signed(signed: S, wanted: Wanted, by: tuple[SSlibKey, ...]) -> Metadata[S]:
-    return _sign(signed, tuple(wanted.signer(key) for key in by))
+def _signed(signed: S, content: EditionContent, by: tuple[SSlibKey, ...]) -> Metadata[S]:
+    return _sign(signed, tuple(content.signer(key) for key in by))
 
 
 def _sign(signed: S, signers: tuple[KeySigner, ...]) -> Metadata[S]:
@@ -272,8 +276,8 @@ def _writes(
     return tuple(writes), (*renewed, "timestamp")
 
 
-def _other_key(current: Published, name: str, wanted: Wanted) -> bool:
-    return current.root.signed.roles[name].keyids != [wanted.keys[SERVES[name]].keyid]
+def _other_key(current: Published, name: str, content: EditionContent) -> bool:
+    return current.root.signed.roles[name].keyids != [content.keys[SERVES[name]].keyid]
 
 
 def _key(root: Root, keyid: str) -> SSlibKey:

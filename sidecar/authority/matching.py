@@ -29,7 +29,7 @@ Node = tuple[WithdrawalKind, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class StatedEvidence:
     """A piece of evidence, as stated.
 
     Attributes:
@@ -75,7 +75,7 @@ class _Index:
     successors: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def matches(entry: Withdrawal, evidence: Iterable[Stated]) -> Matches:
+def matches(entry: Withdrawal, evidence: Iterable[StatedEvidence]) -> Matches:
     """Return the models and environments that a withdrawal would deny (law 6: the lineage)."""
     known = tuple(evidence)
     index = _indexed(known)
@@ -108,7 +108,7 @@ def matches(entry: Withdrawal, evidence: Iterable[Stated]) -> Matches:
     return Matches(*(tuple(sorted(found)) for found in (models, base_models, environments)))
 
 
-def other_kind(entry: Withdrawal, evidence: Iterable[Stated]) -> str | None:
+def other_kind(entry: Withdrawal, evidence: Iterable[StatedEvidence]) -> str | None:
     """Return the kind under which evidence with the subject's digest is withdrawn, if another."""
     for item in evidence:
         kind = kind_of(item.statement.predicate).withdrawal
@@ -117,7 +117,7 @@ def other_kind(entry: Withdrawal, evidence: Iterable[Stated]) -> str | None:
     return None
 
 
-def _indexed(known: tuple[Stated, ...]) -> _Index:
+def _indexed(known: tuple[StatedEvidence, ...]) -> _Index:
     index = _Index()
     for item in known:
         predicate, subject = item.statement.predicate, item.statement.subject

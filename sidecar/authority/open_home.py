@@ -12,7 +12,7 @@ from pathlib import Path
 from securesystemslib.signer import SSlibKey
 
 from sidecar.authority import journal, keys, repository, settings, superseded
-from sidecar.authority.edition import Wanted, next_edition
+from sidecar.authority.edition import EditionContent, next_edition
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite, Placement
 from sidecar.authority.keys import (
@@ -167,13 +167,13 @@ def commit(
     Returns:
         What was published, and where the evidence was placed.
     """
-    wanted = Wanted(
+    content = EditionContent(
         keys=_tuf_keys(after.settings),
         documents=_document_bytes(after),
         periods=after.settings.periods,
         signer=_opener(path, after.settings, before.settings if before else None),
     )
-    edition = next_edition(before.published if before else None, wanted, now)
+    edition = next_edition(before.published if before else None, content, now)
     writes = (*records, FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
     if before is None or after.settings != before.settings:
         writes = (FileWrite(SETTINGS_FILE, settings.write(after.settings)), *writes)

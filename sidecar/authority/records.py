@@ -27,7 +27,7 @@ SUFFIX = ".dsse.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedStatement:
     """A statement of the record, and the hex SHA-256 of its payload."""
 
     digest: str
@@ -39,7 +39,9 @@ def write(statement: Statement[Predicate], digest: str, envelope: bytes) -> File
     return FileWrite(f"{_folder(statement, digest)}/{digest}{SUFFIX}", envelope)
 
 
-def on_matter(home: Path, statement: Statement[Predicate], digest: str) -> tuple[Recorded, ...]:
+def on_matter(
+    home: Path, statement: Statement[Predicate], digest: str
+) -> tuple[RecordedStatement, ...]:
     """Return what is recorded on the matter of a statement, by digest, without itself.
 
     Raises:
@@ -51,7 +53,7 @@ def on_matter(home: Path, statement: Statement[Predicate], digest: str) -> tuple
     return tuple(found for path in files if (found := read(path)).digest != digest)
 
 
-def find(home: Path, digest: str) -> Recorded | None:
+def find(home: Path, digest: str) -> RecordedStatement | None:
     """Return the recorded statement with this digest, or ``None``.
 
     Raises:
@@ -62,7 +64,7 @@ def find(home: Path, digest: str) -> Recorded | None:
     return None
 
 
-def of_kind(home: Path, noun: str) -> Iterator[Recorded]:
+def of_kind(home: Path, noun: str) -> Iterator[RecordedStatement]:
     """Yield every recorded statement of a kind.
 
     Args:
@@ -92,7 +94,7 @@ def envelope(home: Path, digest: str) -> bytes:
     raise AuthorityError(f"{home} has no record of {digest}")
 
 
-def read(path: Path) -> Recorded:
+def read(path: Path) -> RecordedStatement:
     """Read one record.
 
     Raises:
@@ -100,7 +102,7 @@ def read(path: Path) -> Recorded:
     """
     try:
         envelope = dsse.parse(path.read_bytes())
-        return Recorded(envelope.digest, parse_statement(envelope.payload))
+        return RecordedStatement(envelope.digest, parse_statement(envelope.payload))
     except OSError as error:
         raise AuthorityError(f"record {path}: {error.strerror}") from error
     except EvidenceError as error:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from sidecar.authority import journal
 from sidecar.authority.open_home import Home
-from sidecar.authority.records import Recorded
+from sidecar.authority.records import RecordedStatement
 from sidecar.core.predicates import DeploymentBinding
 
 
 def forget_renewals(
-    home: Home, recorded: Mapping[Path, Recorded], before: datetime
+    home: Home, recorded: Mapping[Path, RecordedStatement], before: datetime
 ) -> frozenset[Path]:
     """Remove the records within a run of equal bindings that ended before an instant.
 
@@ -44,7 +44,7 @@ def forget_renewals(
     return found
 
 
-def _superfluous(recorded: Mapping[Path, Recorded], before: datetime) -> Iterator[Path]:
+def _superfluous(recorded: Mapping[Path, RecordedStatement], before: datetime) -> Iterator[Path]:
     matters: dict[tuple[str, str], list[tuple[datetime, str, Path]]] = {}
     for path, each in recorded.items():
         binding = _binding(each)
@@ -59,13 +59,13 @@ def _superfluous(recorded: Mapping[Path, Recorded], before: datetime) -> Iterato
                 yield path
 
 
-def _stated(recorded: Recorded) -> object:
+def _stated(recorded: RecordedStatement) -> object:
     """Return what a binding states, but for its window."""
     binding = _binding(recorded)
     return recorded.statement.subject, binding.model, binding.declarations
 
 
-def _binding(recorded: Recorded) -> DeploymentBinding:
+def _binding(recorded: RecordedStatement) -> DeploymentBinding:
     binding = recorded.statement.predicate
     assert isinstance(binding, DeploymentBinding)
     return binding

@@ -24,7 +24,7 @@ from sidecar.authority.journal import Placement
 from sidecar.authority.keys import ATTESTATION, HeldKey
 from sidecar.authority.matters import Relation, relation
 from sidecar.authority.open_home import Home, OpenHome, Publication, commit, instant, locked_home
-from sidecar.authority.records import Recorded
+from sidecar.authority.records import RecordedStatement
 from sidecar.core import dsse
 from sidecar.core.documents import (
     AuthorityDocument,
@@ -45,7 +45,7 @@ _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TestedModel:
     """The model that a result is about: a failure is of every manifest of it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Tested:
     run: str
 
     @classmethod
-    def of(cls, artifact: str, manifest: Manifest) -> Tested:
+    def of(cls, artifact: str, manifest: Manifest) -> TestedModel:
         """Return the model of a manifest."""
         model = manifest.model
         return cls(artifact, f"{model.provider}/{model.id}", manifest.run.id)
@@ -94,9 +94,9 @@ class Issued:
 class _Older:
     """What is recorded on the matter of a new statement, by what becomes of it."""
 
-    replaced: tuple[Recorded, ...]
-    beside: tuple[Recorded, ...]
-    later: tuple[Recorded, ...]
+    replaced: tuple[RecordedStatement, ...]
+    beside: tuple[RecordedStatement, ...]
+    later: tuple[RecordedStatement, ...]
 
 
 def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
@@ -124,7 +124,7 @@ def issue(
     *,
     out: Path,
     keep_older: bool = False,
-    tested: Tested | None = None,
+    tested: TestedModel | None = None,
 ) -> Issued:
     """Sign a statement, hand it out, and publish the no that it implies, in one step.
 
@@ -185,7 +185,9 @@ def _check_not_over(predicate: Predicate, now: datetime) -> None:
         raise AuthorityError(f"nothing was signed: the {what} would have ended at {rfc3339(ends)}")
 
 
-def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tuple[Recorded, ...]:
+def older_on_matter(
+    opened: OpenHome, recorded: RecordedStatement, now: datetime
+) -> tuple[RecordedStatement, ...]:
     """Return the older statements on a matter that a withdrawal of ``recorded`` must name too.
 
     So are those that begin in the same second, since which was signed first cannot be told. Those
@@ -201,13 +203,13 @@ def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tupl
     )
 
 
-def replaces(newer: Recorded, older: Recorded) -> bool:
+def replaces(newer: RecordedStatement, older: RecordedStatement) -> bool:
     """Return whether a statement begins after another one on its matter, and permits less."""
     before, after = (each.statement.predicate.window.not_before for each in (older, newer))
     return before < after and relation(newer.statement, older.statement) is Relation.NARROWS
 
 
-def _rank(item: Recorded) -> tuple[datetime, str]:
+def _rank(item: RecordedStatement) -> tuple[datetime, str]:
     """Return the order of statements on one matter."""
     return item.statement.predicate.window.not_before, item.digest
 
@@ -255,7 +257,7 @@ def _implied(
     statement: Statement[Predicate],
     digest: str,
     kind: str,
-    replaced: tuple[Recorded, ...],
+    replaced: tuple[RecordedStatement, ...],
 ) -> WithdrawalsDocument:
     """Add to the published noes those that a statement implies."""
     predicate = statement.predicate
@@ -282,7 +284,9 @@ def _implied(
     )
 
 
-def _about(tested: Tested, withdrawals: WithdrawalsDocument, result: str) -> WithdrawalsDocument:
+def _about(
+    tested: TestedModel, withdrawals: WithdrawalsDocument, result: str
+) -> WithdrawalsDocument:
     """State of the failures of a result which model was tested."""
     stated = tuple(
         replace(each, artifact=tested.artifact, model=tested.model, run=tested.run)

@@ -213,7 +213,9 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
     )
 
 
-def _recorded(opened: OpenHome, kind: WithdrawalKind, subject: str) -> records.Recorded | None:
+def _recorded(
+    opened: OpenHome, kind: WithdrawalKind, subject: str
+) -> records.RecordedStatement | None:
     """Return the statement with this digest, if it is recorded and withdrawn under this kind."""
     found = records.find(opened.path, subject)
     if found is None or kind_of(found.statement.predicate).withdrawal is not kind:

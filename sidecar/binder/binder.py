@@ -22,7 +22,7 @@ from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home
-from sidecar.authority.records import Recorded
+from sidecar.authority.records import RecordedStatement
 from sidecar.binder import library
 from sidecar.binder.errors import BinderError
 from sidecar.binder.job_records import JobRecord, JobRecords, Progress
@@ -225,7 +225,7 @@ class Binder:
             )
             return Bound(model.id, issued.digest, new=True)
 
-    def _existing(self, manifest: Manifest) -> Recorded | None:
+    def _existing(self, manifest: Manifest) -> RecordedStatement | None:
         """Return the home's manifest for this model and run, if there is one."""
         wanted = (manifest.model.provider, manifest.model.id, manifest.run.id)
         for recorded in records.of_kind(self.settings.home.path, "manifest"):
@@ -236,7 +236,7 @@ class Binder:
                     return recorded
         return None
 
-    def _hand_out(self, known: Recorded) -> None:
+    def _hand_out(self, known: RecordedStatement) -> None:
         """Place a manifest that was signed before where this binder hands out its own."""
         data = records.envelope(self.settings.home.path, known.digest)
         place_new(self.settings.out, f"manifest-{known.digest[:12]}", records.SUFFIX, data)

@@ -23,7 +23,7 @@ from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home
-from sidecar.authority.records import Recorded
+from sidecar.authority.records import RecordedStatement
 from sidecar.authority.renewals import forget_renewals
 from sidecar.binder import library
 from sidecar.binder.errors import BinderError
@@ -93,7 +93,7 @@ class DeploymentKeeper:
         self.home = settings.home
         self._settings = settings
         self._now = now
-        self._read: dict[Path, Recorded] = {}
+        self._read: dict[Path, RecordedStatement] = {}
         self._cleared: set[str] = set()
         self.kept: tuple[KeptDeployment, ...] = ()
 
@@ -121,7 +121,9 @@ class DeploymentKeeper:
             if failure is not None:
                 raise failure
 
-    def _keep(self, source: DeploymentSource, name: str, newest: Recorded | None) -> KeptDeployment:
+    def _keep(
+        self, source: DeploymentSource, name: str, newest: RecordedStatement | None
+    ) -> KeptDeployment:
         held = self._withdrawn(newest)
         if held is not None and not held.startswith(BY_BINDER):
             return KeptDeployment(name, None, f"withdrawn by hand: {held}")
@@ -143,9 +145,9 @@ class DeploymentKeeper:
         self._sign(source.provider, name, wanted)
         return KeptDeployment(name, found.model)
 
-    def _bound(self, provider: str) -> dict[str, Recorded]:
+    def _bound(self, provider: str) -> dict[str, RecordedStatement]:
         """Return the newest binding of each deployment that this home bound."""
-        newest: dict[str, Recorded] = {}
+        newest: dict[str, RecordedStatement] = {}
         paths = records.paths_of_kind(self._settings.home.path, "deployment")
         # A record never changes, but one that another binder removed is gone.
         self._read = {path: self._read.get(path) or records.read(path) for path in paths}
@@ -161,7 +163,7 @@ class DeploymentKeeper:
                 newest[_of(recorded).deployment] = recorded
         return newest
 
-    def _clear_away(self, recorded: Recorded) -> None:
+    def _clear_away(self, recorded: RecordedStatement) -> None:
         """Remove the file of a binding that ended: it can permit nothing any more."""
         ended = _of(recorded).window.not_after < self._now() - CLEARED_AFTER
         if ended and recorded.digest not in self._cleared:
@@ -169,7 +171,7 @@ class DeploymentKeeper:
             (self._settings.out / name).unlink(missing_ok=True)
             self._cleared.add(recorded.digest)
 
-    def _withdrawn(self, newest: Recorded | None) -> str | None:
+    def _withdrawn(self, newest: RecordedStatement | None) -> str | None:
         """Return the reason for which a binding is withdrawn; ``None`` if it is not."""
         if newest is None:
             return None
@@ -203,7 +205,7 @@ class DeploymentKeeper:
         )
         return Statement(Subject(found.name, DigestSet(digest)), DEPLOYMENT_BINDING, binding)
 
-    def _current(self, newest: Recorded, wanted: Statement[Predicate]) -> bool:
+    def _current(self, newest: RecordedStatement, wanted: Statement[Predicate]) -> bool:
         """Return whether the newest binding equals this one, with over half a window left."""
         known, new = _of(newest), wanted.predicate
         assert isinstance(new, DeploymentBinding)
@@ -214,7 +216,7 @@ class DeploymentKeeper:
         )
         return same and known.window.not_after - self._now() > self._settings.validity / 2
 
-    def _over(self, newest: Recorded) -> bool:
+    def _over(self, newest: RecordedStatement) -> bool:
         return _of(newest).window.not_after <= self._now()
 
     def _sign(self, provider: str, name: str, wanted: Statement[Predicate]) -> None:
@@ -237,7 +239,7 @@ class DeploymentKeeper:
             ),
         )
 
-    def _withdraw(self, provider: str, name: str, newest: Recorded, reason: str) -> None:
+    def _withdraw(self, provider: str, name: str, newest: RecordedStatement, reason: str) -> None:
         kind = WithdrawalKind.DEPLOYMENT_BINDING
         home, text = self._settings.home, f"{BY_BINDER}{reason}"[:500]
         authority.withdraw(home, kind, newest.digest, text, None, self._now())
@@ -250,11 +252,11 @@ class DeploymentKeeper:
         )
 
 
-def _of(recorded: Recorded) -> DeploymentBinding:
+def _of(recorded: RecordedStatement) -> DeploymentBinding:
     binding = recorded.statement.predicate
     assert isinstance(binding, DeploymentBinding)
     return binding
 
 
-def _begins(recorded: Recorded) -> tuple[datetime, str]:
+def _begins(recorded: RecordedStatement) -> tuple[datetime, str]:
     return _of(recorded).window.not_before, recorded.digest

@@ -44,7 +44,7 @@ OpenSource = Callable[[AccountConfig], JobSource]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListingState:
     """What the last listing of an account's jobs found."""
 
     jobs: int = 0
@@ -82,7 +82,7 @@ class BinderService:
         self._now = now
         self._metrics = metrics
         self._queue = JobQueue()
-        self._listed: dict[str, Listed] = {}
+        self._listed: dict[str, ListingState] = {}
         self._awaited: dict[str, frozenset[str]] = {}
         self._listings = {each.provider: JobListing() for each in accounts}
         self.rounds = [self._rounds(each) for each in accounts]
@@ -196,7 +196,7 @@ class BinderService:
                     extra=event("job_found", provider=account.provider, job=listed.id, by="list"),
                 )
                 self.enqueue(account.provider, listed.id)
-        self._listed[account.provider] = Listed(count, unspecified)
+        self._listed[account.provider] = ListingState(count, unspecified)
 
     def _look_again(self, account: AccountConfig) -> None:
         """Let refused jobs be tried soon where something was added that they may lack."""

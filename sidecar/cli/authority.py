@@ -34,7 +34,7 @@ class KeyType(StrEnum):
     ECDSA = "ecdsa"
 
 
-class Which(StrEnum):
+class KeyRole(StrEnum):
     """An authority's keys."""
 
     ROOT = "root"
@@ -44,7 +44,7 @@ class Which(StrEnum):
     TRUST_DOMAINS = "trust-domains"
 
 
-class Signs(StrEnum):
+class StatementNoun(StrEnum):
     """Nouns of ``kinds.KINDS``; written out because an option needs an enum."""
 
     MANIFEST = "manifest"
@@ -86,7 +86,8 @@ def init(
     ],
     key_type: KeyTypeOption = KeyType.ED25519,
     may_sign: Annotated[
-        list[Signs] | None, typer.Option(help="Kinds of evidence it signs; all, if not given.")
+        list[StatementNoun] | None,
+        typer.Option(help="Kinds of evidence it signs; all, if not given."),
     ] = None,
     period: PeriodOption = None,
     root_key_uri: UriOption = None,
@@ -121,7 +122,7 @@ def init(
         periods=_periods(period or []),
         key_type=key_type,
         uris={role: key for role, key in own.items() if key is not None},
-        may_sign=tuple(kinds.BY_NOUN[noun].urn for noun in (may_sign or Signs)),
+        may_sign=tuple(kinds.BY_NOUN[noun].urn for noun in (may_sign or StatementNoun)),
     )
     described = authority.describe(made)
     common.warn(*tuf_warnings(described.keys))
@@ -175,7 +176,7 @@ def publish(home: HomeOption, as_json: JsonOption = False) -> None:
 
 @app.command()
 def rotate(
-    which: Annotated[Which, typer.Argument(help="The key to replace.")],
+    which: Annotated[KeyRole, typer.Argument(help="The key to replace.")],
     home: HomeOption,
     key_type: KeyTypeOption = KeyType.ED25519,
     key_uri: UriOption = None,

@@ -23,9 +23,9 @@ from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.cost import SCOPE, Price, Prices, parse_prices
 from sidecar.evaluation.graders import judges
-from sidecar.evaluation.report.record import Used, total_cost
+from sidecar.evaluation.report.record import ModelUsage, total_cost
 from sidecar.evaluation.runner import environment
-from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
+from sidecar.evaluation.runner.evaluate import EvaluatedSuite, Evaluator, OnProgress, declared
 from sidecar.evaluation.runner.plan import Bounds, Route
 from sidecar.evaluation.runner.process import Usage
 from sidecar.evaluation.suite import SuiteFolder, read_suite
@@ -134,7 +134,7 @@ def _declared(folders: list[Path], manifest: Manifest) -> list[SuiteFolder]:
     return read
 
 
-def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json: bool) -> None:
+def _report(found: list[EvaluatedSuite], out: Path, declared_suites: int, *, as_json: bool) -> None:
     uses = [used for each in found for used in each.used()]
     if as_json:
         value = {"results": str(out), "suites": [_facts(each) for each in found]}
@@ -150,7 +150,7 @@ def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json:
     print(f"results: {out}{rest}")
 
 
-def cost_text(uses: Sequence[Used]) -> str | None:
+def cost_text(uses: Sequence[ModelUsage]) -> str | None:
     """Return what a run cost, for people; ``None`` where no price was given."""
     total = total_cost(uses)
     if total is not None:
@@ -162,7 +162,7 @@ def cost_text(uses: Sequence[Used]) -> str | None:
     return f"not known whole, without a price of {', '.join(unpriced)}"
 
 
-def _facts(found: Evaluated) -> dict[str, Any]:
+def _facts(found: EvaluatedSuite) -> dict[str, Any]:
     usages = (found.usage, *(usage for _, usage in found.judges))
     own, *judged = (
         {"calls": usage.calls, **used.model_dump(exclude={"judge"}, exclude_none=True)}
@@ -178,7 +178,7 @@ def _facts(found: Evaluated) -> dict[str, Any]:
     }
 
 
-def _rows(found: Evaluated) -> Iterator[tuple[str, ...]]:
+def _rows(found: EvaluatedSuite) -> Iterator[tuple[str, ...]]:
     """Yield the row of a suite, and one for what each of its judges used."""
     graded = found.graded
     own, *judged = found.used()
@@ -196,7 +196,7 @@ def _rows(found: Evaluated) -> Iterator[tuple[str, ...]]:
         yield f"  judge {used.model}", "", "", "", "", "", *_used_cells(used, usage), ""
 
 
-def _used_cells(used: Used, usage: Usage) -> tuple[str, ...]:
+def _used_cells(used: ModelUsage, usage: Usage) -> tuple[str, ...]:
     tokens = (str(used.input_tokens), str(used.output_tokens))
     cost = "" if used.cost is None else f"{used.cost:g}"
     return str(usage.calls), *tokens, f"{used.seconds:.1f} s", cost

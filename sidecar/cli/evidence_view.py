@@ -25,7 +25,7 @@ from sidecar.core.window import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CheckedFile:
     """A file of evidence, and whether the operator's configuration accepts it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Judged:
     remedy: str
 
 
-def judge(paths: Iterable[Path], state: TrustState, now: datetime) -> tuple[Judged, ...]:
+def judge(paths: Iterable[Path], state: TrustState, now: datetime) -> tuple[CheckedFile, ...]:
     """Compare every ``*.json`` below some paths with a trust state.
 
     Raises:
@@ -67,12 +67,12 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise CliError(f"--evidence {path}: no such file or folder")
 
 
-def _judged(path: Path, state: TrustState, now: datetime) -> Judged:
+def _judged(path: Path, state: TrustState, now: datetime) -> CheckedFile:
     try:
         envelope = dsse.parse(common.read(path))
         statement = parse_statement(envelope.payload)
     except EvidenceError as error:
-        return Judged(str(path), "", "", (), (), (str(error),), "Remove it, or put it right.")
+        return CheckedFile(str(path), "", "", (), (), (str(error),), "Remove it, or put it right.")
     kind, subject = kind_of(statement.predicate).noun, statement.subject.name
     fingerprints = dsse.verified_by(envelope, {record.key for record in state.keys.values()})
     if not fingerprints:
@@ -82,7 +82,7 @@ def _judged(path: Path, state: TrustState, now: datetime) -> Judged:
             "Add the authority that holds the key to trust.yaml, with its root and a grant as "
             f"{_role(statement)}."
         )
-        return Judged(str(path), kind, subject, named, (), (problem,), remedy)
+        return CheckedFile(str(path), kind, subject, named, (), (problem,), remedy)
     signers = [signer for signer in state.keys if signer.fingerprint in fingerprints]
     found = {signer: hindrances(signer, statement, state, now) for signer in signers}
     accepted = tuple(sorted({s.authority for s, problems in found.items() if not problems}))
@@ -90,11 +90,11 @@ def _judged(path: Path, state: TrustState, now: datetime) -> Judged:
     problems = tuple(dict.fromkeys(one.problem for one in every))
     remedy = " ".join(dict.fromkeys(one.remedy for one in every))
     keys = tuple(sorted(fingerprints))
-    return Judged(str(path), kind, subject, keys, accepted, problems, remedy)
+    return CheckedFile(str(path), kind, subject, keys, accepted, problems, remedy)
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
+class NotCountingReason:
     """Why a signature by a known key does not count, and what to do; one sentence each."""
 
     problem: str
@@ -103,28 +103,28 @@ class Hindrance:
 
 def hindrances(
     signer: Signer, statement: Statement[Predicate], state: TrustState, now: datetime
-) -> tuple[Hindrance, ...]:
+) -> tuple[NotCountingReason, ...]:
     """Return why a signature by a known key does not count now; empty where it does."""
     record, predicate, author = state.keys[signer], statement.predicate, signer.authority
     noun, window = kind_of(predicate).noun, predicate.window
     found = []
     if kind_of(predicate).urn not in record.predicate_types:
         found.append(
-            Hindrance(
+            NotCountingReason(
                 f"the key of {author} may not sign a {noun}",
                 f"Have {author} publish a key for it, and sign again with that.",
             )
         )
     if not record.agrees(now):
         found.append(
-            Hindrance(
+            NotCountingReason(
                 f"the key of {author} is retired or outside its window",
                 f"If it should count, have {author} sign it again: admit resign FILE.",
             )
         )
     if not window.holds(now):
         found.append(
-            Hindrance(
+            NotCountingReason(
                 f"it holds from {rfc3339(window.not_before)} to {rfc3339(window.not_after)}",
                 f"If it should count now, have {author} sign a new {noun}.",
             )
@@ -132,7 +132,7 @@ def hindrances(
     signing = Signing(statement, author, now, _manifest(statement, state), state.operator)
     lacking = tuple(checks.by_operator(signing))
     remedy = _grant(author, statement, state) if lacking else ""
-    return (*found, *(Hindrance(problem, remedy) for problem in lacking))
+    return (*found, *(NotCountingReason(problem, remedy) for problem in lacking))
 
 
 def _manifest(statement: Statement[Predicate], state: TrustState) -> Manifest | None:
@@ -167,7 +167,7 @@ def _grant(authority: str, statement: Statement[Predicate], state: TrustState) -
     return f"If it should count, grant {authority}: {{role: {_role(statement)}, {grant}}}"
 
 
-def show(found: tuple[Judged, ...], *, as_json: bool) -> int:
+def show(found: tuple[CheckedFile, ...], *, as_json: bool) -> int:
     """Print the files; return the exit status: 1 if one is not accepted."""
     refused = [one for one in found if one.problems]
     if as_json:

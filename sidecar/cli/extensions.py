@@ -17,14 +17,14 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
+class ExtendedSpecification:
     """The specification to extend; ``specification`` is ``None`` where only the digest is known."""
 
     digest: str
     specification: Specification | None
 
 
-def extended(home: Home, text: str) -> Extended:
+def extended(home: Home, text: str) -> ExtendedSpecification:
     """Find a specification by its file, or by its digest in what the home itself signed.
 
     Args:
@@ -39,19 +39,19 @@ def extended(home: Home, text: str) -> Extended:
     if _DIGEST.fullmatch(text):
         recorded = records.find(home.path, text)
         if recorded is None:
-            return Extended(text, None)
+            return ExtendedSpecification(text, None)
         predicate = recorded.statement.predicate
         if not isinstance(predicate, Specification):
             raise CliError(f"--extends {text}: is evidence, but not a specification")
-        return Extended(text, predicate)
+        return ExtendedSpecification(text, predicate)
     path = Path(text)
     if not path.exists():
         raise CliError(f"--extends {text}: no such file, and no digest (64 hex digits, lower case)")
     handed = manifests.read_specification(path)
-    return Extended(handed.digest, handed.specification)
+    return ExtendedSpecification(handed.digest, handed.specification)
 
 
-def check(older: Extended, newer: Specification) -> None:
+def check(older: ExtendedSpecification, newer: Specification) -> None:
     """Refuse an extension that removes or changes anything; warn where that cannot be compared.
 
     Raises:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from sidecar.cli.evidence_view import Hindrance, hindrances
+from sidecar.cli.evidence_view import NotCountingReason, hindrances
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
 from sidecar.core.evidence import Evidence
@@ -75,7 +75,7 @@ def _judged(item: Evidence[Predicate], state: TrustState, now: datetime) -> NotC
     each = {signer: hindrances(signer, item.statement, state, now) for signer in item.signers}
     if not all(each.values()):
         return None
-    first: Hindrance = next(iter(each.values()))[0]
+    first: NotCountingReason = next(iter(each.values()))[0]
     authorities = tuple(sorted({signer.authority for signer in each}))
     noun = kind_of(item.predicate).noun
     return NotCounting(noun, item.digest, authorities, first.problem, first.remedy)

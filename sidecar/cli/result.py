@@ -11,7 +11,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority.open_home import Home
-from sidecar.authority.signing import Tested
+from sidecar.authority.signing import TestedModel
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, SignedByOption
 from sidecar.cli.manifests import ManifestFile
@@ -161,7 +161,7 @@ def result(
     scores = given.scores(handed)
     begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
-    tested = Tested.of(handed.artifact, handed.manifest)
+    tested = TestedModel.of(handed.artifact, handed.manifest)
     written = signing.issue(opened, statement, manifest=handed.manifest, tested=tested)
     published = authority.describe(opened).failures
     earlier = {f.result for f in published if _is_of(f, handed.digest, tested)}
@@ -177,7 +177,7 @@ def result(
     common.warn(*(_still_failed(digest) for digest in sorted(earlier)))
 
 
-def _is_of(failure: Failure, digest: str, tested: Tested) -> bool:
+def _is_of(failure: Failure, digest: str, tested: TestedModel) -> bool:
     """Return whether a failure is of a manifest's model, also under another manifest."""
     same = (failure.model, failure.run) == (tested.model, tested.run)
     return failure.manifest == digest or failure.artifact == tested.artifact or same

@@ -13,7 +13,7 @@ from sidecar.authority import checks
 from sidecar.authority import home as authority
 from sidecar.authority.checks import Signing, Vocabulary
 from sidecar.authority.open_home import Home
-from sidecar.authority.signing import Tested
+from sidecar.authority.signing import TestedModel
 from sidecar.cli import common
 from sidecar.cli.common import BlobsOption, CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.written import Written
@@ -49,7 +49,7 @@ ForceOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class ComparisonOptions:
     """What a statement is compared with, as options name it."""
 
     trust: Path | None
@@ -91,7 +91,7 @@ def operator(trust: Path | None) -> OperatorTrust | None:
         raise CliError(f"{trust}: {error}") from error
 
 
-def check(home: Home, signing: Signing, against: Against) -> None:
+def check(home: Home, signing: Signing, against: ComparisonOptions) -> None:
     """Refuse a statement that does not fit, or warn about it.
 
     Raises:
@@ -129,7 +129,7 @@ class StatementOptions:
         *,
         manifest: Manifest | None = None,
         keep_older: bool = False,
-        tested: Tested | None = None,
+        tested: TestedModel | None = None,
     ) -> Written:
         """Check, sign and write a statement, and publish the withdrawals that it implies.
 
@@ -138,7 +138,7 @@ class StatementOptions:
         """
         at = common.now()
         signing = Signing(statement, owner.name, at, manifest, operator(self.trust))
-        check(owner, signing, Against(self.trust, self.policies, self.force))
+        check(owner, signing, ComparisonOptions(self.trust, self.policies, self.force))
         issued = authority.issue(
             owner, statement, at, out=self.out, keep_older=keep_older, tested=tested
         )

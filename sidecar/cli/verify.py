@@ -86,7 +86,7 @@ DEFAULT_CONFIG = Path("sidecar.yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class Inquired:
+class AssessedQuestion:
     """One assessment with its inputs.
 
     Attributes:
@@ -137,7 +137,7 @@ class Inquired:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class NameOptions:
     """Whether a name is a model or a deployment, run or tuned; an option group.
 
     Attributes:
@@ -187,7 +187,7 @@ def _deployments(table: ProviderTable, models: tuple[str, ...]) -> tuple[str, ..
         raise CliError(f"the gate refuses this name: {error.message}") from error
 
 
-AS_IT_IS = Manner()
+AS_IT_IS = NameOptions()
 
 
 def inquire(
@@ -196,8 +196,8 @@ def inquire(
     trust: Path,
     provider: str,
     operation: str,
-    how: Manner = AS_IT_IS,
-) -> Inquired:
+    how: NameOptions = AS_IT_IS,
+) -> AssessedQuestion:
     """Refresh every authority once and assess one model in one environment."""
     call = how.call(model, provider, operation)
     common.workload_id(environment, "--environment")
@@ -208,7 +208,7 @@ def inquire(
     credential = assumed_credential(config.operator, environment, now)
     assessment = assess(call, credential, state, now)
     unheeded = not_counting.not_counting(assessment, call, environment, state, now)
-    return Inquired(call, credential, now, assessment, statuses, unheeded, state)
+    return AssessedQuestion(call, credential, now, assessment, statuses, unheeded, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class QuestionOptions:
         """Whether a call is named."""
         return self.model is not None or self.environment is not None
 
-    def inquire(self, how: Manner, otherwise: str) -> Inquired:
+    def inquire(self, how: NameOptions, otherwise: str) -> AssessedQuestion:
         """Assess the call; ``otherwise`` is what could be given in its place.
 
         Raises:
@@ -240,7 +240,7 @@ class QuestionOptions:
 @grouped
 def verify(
     asked: QuestionOptions,
-    how: Manner,
+    how: NameOptions,
     evidence: Annotated[
         list[Path] | None,
         typer.Option(
@@ -277,7 +277,7 @@ def verify(
 @grouped
 def explain(
     asked: QuestionOptions,
-    how: Manner,
+    how: NameOptions,
     request: Annotated[
         Path | None,
         typer.Option(

@@ -126,7 +126,7 @@ def withdraw(
         common.warn(f"calls name it {entry.subject}; gates count it under that name as well")
     if evidence and not found:
         common.warn("it matches nothing in this evidence; it is published all the same")
-    waiting = Waiting(fleet, timeout) if wait else None
+    waiting = FleetWait(fleet, timeout) if wait else None
     _report(opened, withdrawn, found, stops, waiting, as_json=as_json)
 
 
@@ -144,7 +144,7 @@ def _reinstate(
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class FleetWait:
     """The fleet to wait for, and for how many seconds at most."""
 
     fleet: Path
@@ -161,7 +161,7 @@ def _report(
     done: PublishedWithdrawal,
     found: Matches,
     stops: dict[str, Any] | None,
-    waiting: Waiting | None,
+    waiting: FleetWait | None,
     *,
     as_json: bool,
 ) -> None:
@@ -204,7 +204,7 @@ def _report(
 
 
 def _waited(
-    home: Home, done: PublishedWithdrawal, waiting: Waiting, *, quiet: bool
+    home: Home, done: PublishedWithdrawal, waiting: FleetWait, *, quiet: bool
 ) -> list[dict[str, Any]]:
     """Wait until each gate of the fleet has a withdrawal in force, and return what each has."""
     from sidecar.cli.fleet import wait_in_force  # noqa: PLC0415 - needed with --wait alone

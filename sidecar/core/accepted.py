@@ -23,7 +23,7 @@ Holders = Mapping[str, Mapping[Signer, tuple[str, ...]]]
 
 
 @dataclass(slots=True)
-class Touched:
+class ChangedEvidence:
     """What a step changed of the evidence.
 
     Attributes:
@@ -74,7 +74,7 @@ class Accepted:
 
     def update(
         self, added: Iterable[VerifiedFile], removed: Iterable[str], rekeyed: Iterable[str]
-    ) -> Touched:
+    ) -> ChangedEvidence:
         """Follow changed files and changed keys.
 
         Args:
@@ -129,8 +129,8 @@ class Accepted:
             self.drafts.signed_by.put(fingerprint, digest, keep=False)
         del self.drafts.refused[file_digest]
 
-    def _attribute(self, digests: Iterable[str]) -> Touched:
-        touched = Touched()
+    def _attribute(self, digests: Iterable[str]) -> ChangedEvidence:
+        touched = ChangedEvidence()
         changed: dict[tuple[str, Any], dict[str, Evidence[Any] | None]] = defaultdict(dict)
         known: Evidence[Any]
         for digest in digests:

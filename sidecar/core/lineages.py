@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.core import declared
-from sidecar.core.accepted import Touched
+from sidecar.core.accepted import ChangedEvidence
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
 from sidecar.core.evidence import Evidence
@@ -54,7 +54,7 @@ class Lineages:
         """Manifest digest → results, as of this step."""
         return self.drafts.results
 
-    def update(self, changed: Touched, announced: Iterable[str]) -> None:
+    def update(self, changed: ChangedEvidence, announced: Iterable[str]) -> None:
         """Follow the changes of one step.
 
         Args:

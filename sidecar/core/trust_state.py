@@ -29,7 +29,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView, KeyRecord, Rejected, TrustState
 from sidecar.core.tables import EMPTY, Drafts, Tables
 from sidecar.core.verification import VerifiedFile, verify_file
-from sidecar.core.withdrawals import PublishedNoes, Reach, WithdrawalIndex
+from sidecar.core.withdrawals import PublishedNoes, WithdrawalIndex, WithdrawalReach
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -89,7 +89,7 @@ class VerifiedState:
         step = _Step(cls(operator, RememberedTables(tables), tables=tables), Drafts.of(tables))
         step.take_views(views)
         indexes = dict(step.indexes)
-        Reach(step.drafts, indexes).update((), step.renewed)
+        WithdrawalReach(step.drafts, indexes).update((), step.renewed)
         state = step.result(indexes, lambda held, _: held)
         refused = sorted(tables.refused.items())
         return replace(state, rejected=tuple(Rejected(*each) for each in refused))
@@ -202,7 +202,7 @@ def advance(
     accepted = Accepted(step.drafts, step.holders)
     changed = accepted.update(change.added, change.removed, step.rekeyed)
     indexes = dict(step.indexes)
-    Reach(step.drafts, indexes, state.indexes).update(changed.digests, step.renewed)
+    WithdrawalReach(step.drafts, indexes, state.indexes).update(changed.digests, step.renewed)
     Lineages(state.operator, step.drafts, step.published).update(changed, step.announced)
     return step.result(indexes, keep)
 

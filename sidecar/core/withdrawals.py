@@ -67,7 +67,7 @@ class WithdrawalIndex:
 
     @classmethod
     def of(cls, entries: tuple[Withdrawal, ...]) -> WithdrawalIndex:
-        """Index ``entries``; ``Reach`` adds what they also withdraw."""
+        """Index ``entries``; ``WithdrawalReach`` adds what they also withdraw."""
         exact: dict[tuple[WithdrawalKind, str], list[Withdrawal]] = defaultdict(list)
         patterns = []
         for entry in entries:
@@ -153,7 +153,7 @@ class PublishedNoes:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class WithdrawalReach:
     """Keeps what withdrawals reach beyond what they name, step by step (law 3).
 
     Attributes:

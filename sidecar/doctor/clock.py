@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.http_client import NoAnswerError, Place, ask
+from sidecar.doctor.http_client import HttpAddress, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
 
 SKEW = timedelta(seconds=30)
@@ -35,7 +35,7 @@ def clock(installation: Installation) -> tuple[Diagnosis, ...]:
 
 def _compared(installation: Installation) -> Iterator[tuple[str, timedelta]]:
     """Yield the owner of each clock, and how far that clock is ahead of this machine's."""
-    places: list[tuple[str, Place | None, str]] = [
+    places: list[tuple[str, HttpAddress | None, str]] = [
         ("Envoy", installation.admin, "/ready"),
         ("the time source", installation.time_source, "/"),
     ]
@@ -52,7 +52,7 @@ def _compared(installation: Installation) -> Iterator[tuple[str, timedelta]]:
             yield "the gate", max(max(seen) - datetime.now(UTC), timedelta(0))
 
 
-def _date(place: Place, path: str) -> timedelta | None:
+def _date(place: HttpAddress, path: str) -> timedelta | None:
     """Compare with the middle of the exchange; the header has whole seconds, rounded down."""
     began = datetime.now(UTC)
     text = ask(place, path).headers.get("date")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.http_client import NoAnswerError, Place, ask
+from sidecar.doctor.http_client import HttpAddress, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
 from sidecar.formats.amounts import amount
 from sidecar.resources.versions import ENVOY
@@ -149,7 +149,7 @@ def _counters(value: dict[str, Any]) -> dict[str, int]:
     return counted
 
 
-def _hosts(value: dict[str, Any], gate: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+def _hosts(value: dict[str, Any], gate: HttpAddress) -> Iterator[tuple[str, dict[str, Any]]]:
     for each in value["cluster_statuses"]:
         for host in each.get("host_statuses", []):
             address = host["address"]
@@ -159,6 +159,6 @@ def _hosts(value: dict[str, Any], gate: Place) -> Iterator[tuple[str, dict[str, 
                 yield each["name"], host.get("health_status", {})
 
 
-def _end(gate: Place) -> str:
+def _end(gate: HttpAddress) -> str:
     """Return port or socket path: in a container, the address may be another one."""
     return f"socket {gate.host}" if gate.port is None else f"port {gate.port}"

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.core.window import rfc3339
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.http_client import SECONDS, NoAnswerError, Place, ask
+from sidecar.doctor.http_client import SECONDS, HttpAddress, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.formats.amounts import amount
@@ -92,10 +92,10 @@ def _served(remote: Address) -> Diagnosis:
     return ok("OPA", f"{remote.url} answers, with policies {revision}")
 
 
-def _where(remote: Address) -> Place:
+def _where(remote: Address) -> HttpAddress:
     if remote.socket is not None:
-        return Place(remote.socket, None)
-    return Place(*remote.host)
+        return HttpAddress(remote.socket, None)
+    return HttpAddress(*remote.host)
 
 
 def _diagnoses(

@@ -19,7 +19,7 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HttpAddress:
     """The address of an HTTP server.
 
     Attributes:
@@ -59,7 +59,7 @@ class Reply:
 
 
 def ask(
-    place: Place,
+    place: HttpAddress,
     path: str,
     *,
     method: str = "GET",
@@ -87,7 +87,7 @@ def ask(
         connection.close()
 
 
-def _connection(place: Place) -> http.client.HTTPConnection:
+def _connection(place: HttpAddress) -> http.client.HTTPConnection:
     if place.port is None:
         return _UnixConnection(place.host)
     if place.tls is not None:

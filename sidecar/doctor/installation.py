@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sidecar.doctor.http_client import Place
+from sidecar.doctor.http_client import HttpAddress
 from sidecar.formats.addresses import split_address
 from sidecar.opa.client import UNIX
 from sidecar.service import config
@@ -60,13 +60,13 @@ class Installation:
     path: Path
     config: SidecarConfig | None
     config_error: str
-    gate: Place
-    status: Place
-    admin: Place
-    gateway: Place
+    gate: HttpAddress
+    status: HttpAddress
+    admin: HttpAddress
+    gateway: HttpAddress
     tls: Tls = Tls()
     private: tuple[Path, ...] = ()
-    time_source: Place | None = None
+    time_source: HttpAddress | None = None
 
 
 def find_installation(
@@ -123,18 +123,18 @@ def addresses(found: SidecarConfig | None) -> tuple[str, str]:
     return listen, status
 
 
-def _place(text: str, what: str) -> Place:
+def _place(text: str, what: str) -> HttpAddress:
     if text.startswith(UNIX):
-        return Place(text.removeprefix(UNIX), None)
+        return HttpAddress(text.removeprefix(UNIX), None)
     try:
         host, port = split_address(text)
     except ValueError as error:
         raise DoctorError(f"{what}: {text!r} is not HOST:PORT") from error
     wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not listened on
-    return Place(wildcard.get(host, host), port)
+    return HttpAddress(wildcard.get(host, host), port)
 
 
-def _url(text: str, what: str, tls: Tls) -> Place:
+def _url(text: str, what: str, tls: Tls) -> HttpAddress:
     try:
         url = urlsplit(text)
         port = url.port
@@ -143,7 +143,7 @@ def _url(text: str, what: str, tls: Tls) -> Place:
     if url.scheme not in _PORTS or not url.hostname:
         raise DoctorError(f"{what}: {text!r} must begin with http:// or https://")
     context = _context(tls) if url.scheme == "https" else None
-    return Place(url.hostname, port or _PORTS[url.scheme], context)
+    return HttpAddress(url.hostname, port or _PORTS[url.scheme], context)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -31,7 +31,7 @@ class BufferBudget:
         self._left += size
 
 
-class Held:
+class BufferedChunks:
     """The chunks that one stream has buffered, in order.
 
     Args:

@@ -22,7 +22,7 @@ from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.lifecycle import Observer, run_decision
 from sidecar.gate.pipeline import Pipeline
 from sidecar.registry.objects import Objects
-from sidecar.registry.record import Use
+from sidecar.registry.record import AdmittedUse
 from sidecar.registry.tickets import AdmissionTicket
 
 
@@ -79,7 +79,7 @@ class Decisions:
         return reading.at
 
     async def register(
-        self, ticket: AdmissionTicket, created: Reference, uses: tuple[Use, ...]
+        self, ticket: AdmissionTicket, created: Reference, uses: tuple[AdmittedUse, ...]
     ) -> None:
         """Register a created object; a failure is logged and counted, never raised."""
         reading = self.clock()

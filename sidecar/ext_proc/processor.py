@@ -42,7 +42,7 @@ from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
 from sidecar.providers import FILE, creation
 from sidecar.registry.objects import Objects
-from sidecar.registry.record import Use
+from sidecar.registry.record import AdmittedUse
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
 
 log = logging.getLogger("sidecar.gate")
@@ -284,22 +284,24 @@ class _Stream:
             self._response.begin(dict(header_lines(headers)))
         await self._send(response_headers=pb.HeadersResponse())
 
-    def _uses(self) -> tuple[Use, ...]:
+    def _uses(self) -> tuple[AdmittedUse, ...]:
         """Return what the object may reach; empty where nothing is to be registered."""
         if self._upload is not None:
-            calls = tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
+            calls = tuple(dict.fromkeys(AdmittedUse.of(call) for call in self._upload.calls))
             # A file of another purpose has an owner, but no admitted calls.
-            return calls or (() if self.ticket is None else (Use(self.ticket.operation),))
+            return calls or (() if self.ticket is None else (AdmittedUse(self.ticket.operation),))
         return () if self.ticket is None else self.ticket.uses
 
-    def _begin_response(self, ticket: AdmissionTicket, uses: tuple[Use, ...]) -> ResponseReader:
+    def _begin_response(
+        self, ticket: AdmissionTicket, uses: tuple[AdmittedUse, ...]
+    ) -> ResponseReader:
         decisions = self._decisions
 
         async def register(created: Reference) -> None:
             # A file that the provider wrote holds no admitted calls; its first use states so. The
             # further uses are the calls that made it.
             written = created.kind == FILE and created.kind != ticket.creates
-            held = tuple(dict.fromkeys((Use(ticket.operation), *uses))) if written else uses
+            held = tuple(dict.fromkeys((AdmittedUse(ticket.operation), *uses))) if written else uses
             await decisions.register(ticket, created, held)
 
         def unread(why: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sidecar.core import strict_json
 from sidecar.core.call import OBJECT_ID, Reference
-from sidecar.ext_proc.buffer_budget import BufferBudget, Held, pieces
+from sidecar.ext_proc.buffer_budget import BufferBudget, BufferedChunks, pieces
 
 MAX_ANSWER_BYTES = 8 << 20
 MAX_EVENTS_BYTES = 1 << 20
@@ -70,7 +70,7 @@ class ResponseReader:
         self._also = also
         self._named_at = named_at
         self._mode = _Mode.FORWARD
-        self._held = Held(budget, 0)
+        self._held = BufferedChunks(budget, 0)
         self._events = Events()
         self._named: set[Reference] = set()
 
@@ -82,10 +82,10 @@ class ResponseReader:
         if headers.get("content-encoding", "identity").lower() != "identity":
             self._unread("the response is compressed")
         elif _JSON.fullmatch(media):
-            self._mode, self._held = _Mode.JSON, Held(self._budget, MAX_ANSWER_BYTES)
+            self._mode, self._held = _Mode.JSON, BufferedChunks(self._budget, MAX_ANSWER_BYTES)
         elif _EVENTS.fullmatch(media):
             self._mode = _Mode.ITEMS if self._kind is None else _Mode.EVENTS
-            self._held = Held(self._budget, MAX_EVENTS_BYTES)
+            self._held = BufferedChunks(self._budget, MAX_EVENTS_BYTES)
         else:
             self._unread("the response is neither application/json nor text/event-stream")
 

@@ -18,7 +18,7 @@ from enum import Enum
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import ambiguous, malformed
-from sidecar.ext_proc.buffer_budget import BufferBudget, Held, pieces
+from sidecar.ext_proc.buffer_budget import BufferBudget, BufferedChunks, pieces
 from sidecar.extract import multipart
 from sidecar.extract.batch_lines import Block, BlockReader, Lines
 from sidecar.extract.http_request import HttpRequest
@@ -74,7 +74,7 @@ class Upload:
         self.calls: tuple[Call, ...] = ()
         self._boundary = _boundary(request)
         self._parser = Parser(self._boundary)
-        self._held = Held(budget, min(PREFIX_BYTES, max_bytes))
+        self._held = BufferedChunks(budget, min(PREFIX_BYTES, max_bytes))
         self._max_bytes = max_bytes
         self._judge = judge
         self._reader = reader

@@ -16,7 +16,7 @@ from sidecar.core.facts import Facts
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import ParsedRequest
 from sidecar.gate.leases import Lease
-from sidecar.observe.outcome import Asked, LeasedOutcome, Outcome, SharedOutput
+from sidecar.observe.outcome import LeasedOutcome, Outcome, PolicyQuery, SharedOutput
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class DecisionContext:
     progress: Progress
     request: HttpRequest | None = None
     parsed: ParsedRequest | None = None
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[PolicyQuery] = field(default_factory=list)
     key_unknown_in: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
@@ -83,11 +83,11 @@ class DecisionContext:
     def asks(self, facts: Facts, *, again: bool) -> None:
         """Record a query of the policies; ``again``: about the same call as the last one."""
         before = self.asked.pop().facts if again else ()
-        self.asked.append(Asked((*before, facts)))
+        self.asked.append(PolicyQuery((*before, facts)))
 
     def answered(self, decision: Decision) -> None:
         """Record the decision about the call that the policies were asked about last."""
-        self.asked[-1] = Asked(self.asked[-1].facts, decision)
+        self.asked[-1] = PolicyQuery(self.asked[-1].facts, decision)
 
     def renew(self, lease: Lease) -> Decision:
         """Make the decision of the lease that was found, for this request."""

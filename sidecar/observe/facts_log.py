@@ -25,7 +25,7 @@ from typing import Any
 
 from sidecar.core.facts import to_input
 from sidecar.core.window import rfc3339
-from sidecar.observe.outcome import Asked, Outcome
+from sidecar.observe.outcome import Outcome, PolicyQuery
 
 log = logging.getLogger("sidecar.observe")
 
@@ -34,7 +34,7 @@ _QUEUE_LINES = 4096
 _GATHER_SECONDS = 0.05
 
 
-def record(outcome: Outcome, asked: Asked) -> dict[str, Any]:
+def record(outcome: Outcome, asked: PolicyQuery) -> dict[str, Any]:
     """Return the fields of the line of one call of a request.
 
     ``facts`` is what the policies were asked first. ``others`` is there if they denied that and
@@ -74,7 +74,7 @@ class FactsLog:
         self._path = path
         self._on_lost = on_lost
         self._max_bytes = max_bytes
-        self._queue: deque[tuple[Outcome, Asked]] = deque()
+        self._queue: deque[tuple[Outcome, PolicyQuery]] = deque()
         self._filled, self._closing = threading.Event(), threading.Event()
         self._failing = False
         self._file, self._size = _open(path)

@@ -42,7 +42,7 @@ class SharedOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PolicyQuery:
     """What the policies were asked about one call of a request.
 
     Attributes:
@@ -79,7 +79,7 @@ class Outcome:
     request_id: str
     stages: Mapping[str, float]
     seconds: float
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[PolicyQuery, ...] = ()
     key_unknown_in: str = ""
     shared: SharedOutput | None = None
 

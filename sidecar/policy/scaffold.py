@@ -106,7 +106,7 @@ _STRINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedFiles:
     """Paths relative to the tree: the files created, and the file edited (or None)."""
 
     id: str
@@ -114,7 +114,7 @@ class Made:
     edited: Path | None
 
 
-def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) -> Made:
+def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) -> CreatedFiles:
     """Write a new jurisdiction, or the package of a sector in one.
 
     Args:
@@ -147,7 +147,7 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
             file.write(text)
     if edit is not None:
         (policies / edit[0]).write_text(edit[1], encoding="utf-8")
-    return Made(name, tuple(files), None if edit is None else edit[0])
+    return CreatedFiles(name, tuple(files), None if edit is None else edit[0])
 
 
 def _refuse_sector(policies: Path, name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sidecar.core.call import Call
 from sidecar.providers import FILE
-from sidecar.registry.record import Registration, Use
+from sidecar.registry.record import AdmittedUse, Registration
 
 
 def made_by(provider: str, entries: Iterable[Registration]) -> tuple[Call, ...]:
@@ -33,7 +33,7 @@ def holds_no_calls(entry: Registration) -> bool:
     return entry.kind == FILE and not all(use.models or use.tuned for use in entry.uses)
 
 
-def as_call(provider: str, use: Use) -> Call:
+def as_call(provider: str, use: AdmittedUse) -> Call:
     """Return the call that a use was registered for, without what it referred to."""
     return Call(
         provider,

@@ -20,7 +20,7 @@ from sidecar.providers import CHANGING, creation, fetches, updated_by
 from sidecar.registry.errors import RegistryResult, UnregisteredError
 from sidecar.registry.lookups import UNKNOWN, find_each, look_up
 from sidecar.registry.made_by import as_call, holds_no_calls, made_by
-from sidecar.registry.record import TYPE, Key, Registration, Use, united
+from sidecar.registry.record import TYPE, AdmittedUse, Key, Registration, united
 from sidecar.registry.refusals import foreign_input, unregistered, without_calls
 from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD, AdmissionTicket, sign, verify
@@ -55,7 +55,7 @@ class ResolvedCall:
 
     call: Call
     later: tuple[Call, ...] = ()
-    uses: tuple[Use, ...] = ()
+    uses: tuple[AdmittedUse, ...] = ()
     updated: tuple[Registration, ...] = ()
     sources: tuple[Reference, ...] = ()
 
@@ -106,7 +106,7 @@ class Objects:
         created, updates = creation(api, call.operation), updated_by(api, call.operation)
         lasting = bool(updates) or (created is not None and not created.upload)
         if not call.references and not call.owned:
-            return ResolvedCall(call, uses=(Use.of(call),) if call.named or lasting else ())
+            return ResolvedCall(call, uses=(AdmittedUse.of(call),) if call.named or lasting else ())
         wanted = (*call.owned, *call.references)
         entries = await self._find(call, api, wanted, environment, now)
         if call.modelless:
@@ -120,7 +120,7 @@ class Objects:
         if not whole.named:
             raise without_calls(call.references)
         # A call that names no model itself runs the models of the objects it refers to.
-        own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
+        own = (AdmittedUse.of(call if call.named else whole),) if call.named or lasting else ()
         try:
             uses = united(own, held)
         except EvidenceError as error:
@@ -251,7 +251,7 @@ class Objects:
         self,
         ticket: AdmissionTicket,
         created: Reference,
-        uses: Sequence[Use],
+        uses: Sequence[AdmittedUse],
         now: datetime,
     ) -> RegistryResult:
         """Register a created object; never raises, because its creation was already admitted.
@@ -291,7 +291,7 @@ class Objects:
         self.written(result)
         return result
 
-    async def _meanwhile(self, ticket: AdmissionTicket, now: datetime) -> list[Use]:
+    async def _meanwhile(self, ticket: AdmissionTicket, now: datetime) -> list[AdmittedUse]:
         """Return the current uses of the objects that another object is created from.
 
         One may have been changed after it was resolved, and before the provider created the other.
@@ -349,7 +349,7 @@ def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) ->
     if not lasting:
         return ResolvedCall(bare)
     try:
-        uses = united((Use.of(bare),), (use for entry in entries for use in entry.uses))
+        uses = united((AdmittedUse.of(bare),), (use for entry in entries for use in entry.uses))
     except EvidenceError as error:
         raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
     return ResolvedCall(bare, uses=uses)

@@ -33,7 +33,7 @@ _Words = Annotated[tuple[_Word, ...], Field(max_length=256)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Use:
+class AdmittedUse:
     """One admitted use of models, with the fields that are checked again later.
 
     Attributes:
@@ -55,7 +55,7 @@ class Use:
     tool_types: _Words = ()
 
     @classmethod
-    def of(cls, call: Call) -> Use:
+    def of(cls, call: Call) -> AdmittedUse:
         """Return the use of a call, without its references."""
         return cls(
             call.operation,
@@ -67,7 +67,7 @@ class Use:
         )
 
 
-Uses = Annotated[tuple[Use, ...], Field(min_length=1, max_length=MAX_USES)]
+Uses = Annotated[tuple[AdmittedUse, ...], Field(min_length=1, max_length=MAX_USES)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,12 +123,12 @@ class Registration:
         """Return the key of its object."""
         return Key(self.provider, self.api, self.kind, self.id)
 
-    def named(self, part: Callable[[Use], tuple[str, ...]]) -> tuple[str, ...]:
+    def named(self, part: Callable[[AdmittedUse], tuple[str, ...]]) -> tuple[str, ...]:
         """Return one field of all uses together, without duplicates."""
         return tuple(dict.fromkeys(name for use in self.uses for name in part(use)))
 
 
-def united(*groups: Iterable[Use]) -> tuple[Use, ...]:
+def united(*groups: Iterable[AdmittedUse]) -> tuple[AdmittedUse, ...]:
     """Return all of the uses, in order, without duplicates.
 
     Raises:

@@ -78,7 +78,7 @@ async def run(setup: Setup) -> None:
         async with alive(setup.slot):  # the whole store is checked, which takes a while
             writer = await asyncio.to_thread(_started, setup, page, lock)
         await _answer(writer, stack)
-        heart = Heart(writer.control, page)
+        heart = Heartbeat(writer.control, page)
         writer.control.start()
         stack.push_async_callback(asyncio.to_thread, writer.control.stop)
         heart.start()
@@ -95,7 +95,7 @@ async def run(setup: Setup) -> None:
         writer.gate_status.stopping = True
 
 
-class Heart:
+class Heartbeat:
     """The thread that states that everything known is in force, once every authority was asked.
 
     Args:

@@ -40,7 +40,7 @@ from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
 from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
 from sidecar.trust.source import Source, SourceError
-from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
+from sidecar.trust.store import DomainsSet, GoodSet, SeenRoots, Store, StoreError
 from sidecar.trust.updater import KeptUpdater
 from sidecar.trust.view import (
     NoViewError,
@@ -225,7 +225,7 @@ def follow_roots(
     with suppress(OnlyRootsError):
         KeptUpdater(authority, source, store, no_roots, only_roots=True).refresh()
     chain = root_chain(authority, store)
-    now = Seen(pinned, chain[-1].version, roots.online_digest(chain[-1]))
+    now = SeenRoots(pinned, chain[-1].version, roots.online_digest(chain[-1]))
     if seen is not None and seen.online != now.online:
         store.forget_floor(roots.ONLINE_ROLES)
     if now != seen:

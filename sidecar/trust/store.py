@@ -83,7 +83,7 @@ class DomainsSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRoots:
     """What was seen of an authority's roots.
 
     Attributes:
@@ -142,7 +142,7 @@ class Store:
             else:
                 return
 
-    def seen(self) -> Seen | None:
+    def seen(self) -> SeenRoots | None:
         """Return what was seen so far; None at first.
 
         Raises:
@@ -154,11 +154,11 @@ class Store:
             return None
         match value:
             case {"pinned": str(pinned), "root": int(root), "online": str(online)}:
-                return Seen(pinned, root, online)
+                return SeenRoots(pinned, root, online)
             case _:
                 raise StoreError(f"{self._seen} is damaged")
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: SeenRoots) -> None:
         """Keep ``seen``, durably."""
         write_atomically(self._seen, json.dumps(asdict(seen)).encode(), mode=0o600)
 

@@ -14,7 +14,7 @@ newer set takes it back:
   floor at once but never makes the old set look fresher: withholding the snapshot gains nothing
   over withholding the timestamp, and the authority's own expiry bounds both;
 - a root that replaced the keys makes what rested on the old ones stale at once, even if nothing
-  newer can be had yet (``Kept.replaced``): it is no agreement any more, and still every no;
+  newer can be had yet (``KeptView.replaced``): it is no agreement any more, and still every no;
 - a complete, verified set that cannot be understood does not replace the one before
   (``refresh``), which is stale from then on.
 """
@@ -61,7 +61,7 @@ class NoViewError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptView:
     """A view as it is kept.
 
     Attributes:
@@ -79,7 +79,7 @@ def store_of(authority: TrustedAuthority, state_dir: Path) -> Store:
     return Store(state_dir / authority.name)
 
 
-def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None) -> Kept:
+def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None) -> KeptView:
     """Verify what is kept and return it.
 
     Args:
@@ -153,7 +153,7 @@ def view_of(
     store: Store,
     memo: Memo,
     verified: VerifiedSet | None = None,
-) -> Kept:
+) -> KeptView:
     """Verify a complete set and what is kept of the delegated role; return them as a view.
 
     Args:
@@ -177,7 +177,7 @@ def view_of(
         raise NoViewError(f"what is kept does not hold any more: {error}") from error
     except EvidenceError as error:
         raise NoViewError(f"its newest documents cannot be understood: {error}") from error
-    return Kept(
+    return KeptView(
         AuthorityView(
             name=view.name,
             document=view.document,

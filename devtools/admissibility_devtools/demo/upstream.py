@@ -34,7 +34,7 @@ ANSWERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedRequest:
     """One request as it arrived; ``path`` is raw, header names are lower-case."""
 
     method: str
@@ -61,9 +61,9 @@ class StandInUpstream:
     host: str = "127.0.0.1"
     port: int = 0
     adapters: dict[str, Path] = field(default_factory=dict)
-    received: list[Received] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     account: TuningAccount = field(default_factory=TuningAccount)
-    before: Callable[[Received], tuple[int, Any] | None] = lambda _: None
+    before: Callable[[ReceivedRequest], tuple[int, Any] | None] = lambda _: None
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
 
@@ -113,7 +113,7 @@ class StandInUpstream:
             (name.decode("latin-1").lower(), value.decode("latin-1"))
             for name, value in request.raw_headers
         )
-        received = Received(request.method, request.raw_path, headers, bytes(whole))
+        received = ReceivedRequest(request.method, request.raw_path, headers, bytes(whole))
         self.received.append(received)
         if received.header("authorization") != (f"Bearer {self.api_key}",):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
@@ -127,13 +127,13 @@ class StandInUpstream:
             return web.json_response(other[1], status=other[0])
         return await _answer(request, received)
 
-    def _tuned(self, received: Received) -> web.Response | None:
+    def _tuned(self, received: ReceivedRequest) -> web.Response | None:
         """Answer a request about files and tuning jobs; ``None`` for any other."""
         kind = "".join(received.header("content-type"))
         path = received.path.split("?")[0]
         return self.account.answer(received.method, path, kind, received.body)
 
-    def _serves(self, received: Received) -> bool:
+    def _serves(self, received: ReceivedRequest) -> bool:
         """Return whether a question names an adapter that is here, or the base of one."""
         try:
             model = json.loads(received.body)["model"]
@@ -149,7 +149,7 @@ class StandInUpstream:
         return model in bases
 
 
-async def _answer(request: web.BaseRequest, received: Received) -> web.StreamResponse:
+async def _answer(request: web.BaseRequest, received: ReceivedRequest) -> web.StreamResponse:
     path = received.path.split("?")[0]
     if received.method == "GET" and path.startswith("/v1/models/"):
         return web.json_response(_model(path.removeprefix("/v1/models/")))

@@ -68,7 +68,7 @@ class _Case(BaseModel):
         return "\n".join(([self.output] if self.output else []) + lines)
 
 
-class Used(BaseModel):
+class ModelUsage(BaseModel):
     """What the answers of one model took: of the evaluated model, or of a judge.
 
     ``cost`` is in the currency of the prices that were given; ``None`` without one. ``seconds`` are
@@ -85,7 +85,7 @@ class Used(BaseModel):
     cost: float | None = None
 
 
-def total_cost(used: Iterable[Used]) -> dict[str, float] | None:
+def total_cost(used: Iterable[ModelUsage]) -> dict[str, float] | None:
     """Return the cost of the model and of all judges; ``None`` unless every price is known."""
     total = {"model": 0.0, "judges": 0.0}
     each = None
@@ -117,7 +117,7 @@ class SuiteRecord(BaseModel):
     manifest: str
     model: str
     called: str = ""
-    used: list[Used] = []
+    used: list[ModelUsage] = []
     cases: list[_Case]
 
     @property

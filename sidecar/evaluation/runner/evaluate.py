@@ -22,7 +22,7 @@ from sidecar.evaluation.graders import (
     judges,
 )
 from sidecar.evaluation.grading import GradedSuite, grade
-from sidecar.evaluation.report.record import Used
+from sidecar.evaluation.report.record import ModelUsage
 from sidecar.evaluation.runner import process
 from sidecar.evaluation.runner.inspect_log import AnswerLog, ModelAnswer
 from sidecar.evaluation.runner.plan import Bounds, Plan, Route, suite_plan
@@ -73,7 +73,7 @@ class Evaluator:
         """The name to call."""
         return self.model if self.called is None else self.called
 
-    def evaluate(self, suites: Sequence[SuiteFolder]) -> list[Evaluated]:
+    def evaluate(self, suites: Sequence[SuiteFolder]) -> list[EvaluatedSuite]:
         """Run suites, ask their judges, grade the answers, and write the records.
 
         Raises:
@@ -107,7 +107,7 @@ class Evaluator:
         log: AnswerLog,
         usage: Usage,
         verdicts: list[tuple[LabelModel | ScoreModel, AnswerLog, Usage]],
-    ) -> Evaluated:
+    ) -> EvaluatedSuite:
         judged: dict[str, dict[str, str | float]] = {name: {} for name in log.answers}
         for judge, answers, _ in verdicts:
             for name, answer in answers.answers.items():
@@ -115,7 +115,7 @@ class Evaluator:
         graded = grade(suite, _lines(log.answers, judged))
         used = tuple((judge.model, each) for judge, _, each in verdicts)
         folder = plan.folder(self.runs)
-        found = Evaluated(
+        found = EvaluatedSuite(
             graded, log, judged, self.model, self.name, usage, used, folder, self.prices
         )
         write_atomically(found.folder / RECORD, found.record(self.manifest), mode=0o600)
@@ -161,7 +161,7 @@ class Evaluator:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedSuite:
     """One suite that was run and graded.
 
     Attributes:
@@ -191,14 +191,14 @@ class Evaluated:
         row = self.graded.row(self.model, self.log.runner, self.log.digest)
         return row | {"performed": rfc3339(self.usage.begun)}
 
-    def used(self) -> tuple[Used, ...]:
+    def used(self) -> tuple[ModelUsage, ...]:
         """Return what the model's answers took, and then what each judge's did."""
         all_ = (
             (self.called, None, self.usage),
             *((name, name, each) for name, each in self.judges),
         )
         return tuple(
-            Used(
+            ModelUsage(
                 model=model,
                 judge=judge is not None,
                 input_tokens=usage.input_tokens,

@@ -17,7 +17,7 @@ from admissibility_devtools.demo.caller import Application
 from admissibility_devtools.demo.lora_story import LoraStory
 from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import Stage
-from admissibility_devtools.demo.upstream import Received
+from admissibility_devtools.demo.upstream import ReceivedRequest
 from sidecar.binding.job import KnownManifest
 from tests.process.cli.admit import admit, told
 from tests.support.evaluation import (
@@ -45,7 +45,7 @@ class InspectedStory(LoraStory):
     python: Path = field(default_factory=evaluation_python)
     hurdles: Hurdles = field(default_factory=lambda: Hurdles(dict(CUT)))
 
-    def meet(self, received: Received) -> Reply | None:
+    def meet(self, received: ReceivedRequest) -> Reply | None:
         """Reply to a chat completion as the hurdles have it."""
         chat = received.path == "/v1/chat/completions"
         return self.hurdles.meet(received.body) if chat else None

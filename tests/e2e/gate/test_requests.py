@@ -13,7 +13,7 @@ import pytest
 
 from admissibility_devtools.demo.authorities import UNLISTED_BASE
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
-from admissibility_devtools.demo.upstream import Received
+from admissibility_devtools.demo.upstream import ReceivedRequest
 from tests.support.site.stand import Stand
 from tests.support.site.talk import (
     CHAT,
@@ -41,7 +41,7 @@ def refused(verdict: Verdict) -> Seen:
 # ---- what an admitted request is when it arrives -------------------------------------------------
 
 
-def headers(received: Received) -> dict[str, str]:
+def headers(received: ReceivedRequest) -> dict[str, str]:
     found = dict(received.headers)
     assert len(found) == len(received.headers)
     return found

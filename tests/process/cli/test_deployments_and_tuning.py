@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli.common import CliError
-from sidecar.cli.verify import Manner
+from sidecar.cli.verify import NameOptions
 from sidecar.core import dsse
 from sidecar.core.call import Call
 from sidecar.core.evidence import parse_statement
@@ -62,15 +62,17 @@ def test_a_name_is_asked_about_as_the_gate_reads_it(
     provider: tuple[str, ...], name: str, deployments: tuple[str, ...]
 ) -> None:
     # On Azure a name of a listed base model is a deployment's, which may run another one.
-    call = Manner(api=provider[-1]).call(name, provider[0], "chat.completions")
+    call = NameOptions(api=provider[-1]).call(name, provider[0], "chat.completions")
     assert (call.models, call.deployments) == ((name,), deployments)
-    assert Manner(deployment=True).call(name, "vllm", "chat.completions").deployments == (name,)
+    assert NameOptions(deployment=True).call(name, "vllm", "chat.completions").deployments == (
+        name,
+    )
 
 
 def test_a_router_is_no_name_that_could_be_admissible() -> None:
     router = "arn:aws:bedrock:eu-central-1:123456789012:prompt-router/r1"
     with pytest.raises(CliError, match=r"the gate refuses this name: .* chooses models"):
-        Manner().call(router, "bedrock", "converse")
+        NameOptions().call(router, "bedrock", "converse")
 
 
 def specify(parties: Parties, job: Path, *more: object, name: str = "acme-risk") -> dict[str, str]:

@@ -22,7 +22,7 @@ from sidecar.evaluation.cost import parse_prices
 from sidecar.evaluation.countersign import read_results
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.environment import VARIABLE
-from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator
+from sidecar.evaluation.runner.evaluate import EvaluatedSuite, Evaluator
 from sidecar.evaluation.runner.plan import Bounds, Route, suite_plan
 from sidecar.evaluation.tool_calls import ToolCall
 from tests.process.evaluation.conftest import Suites
@@ -109,7 +109,7 @@ def busy_once() -> Iterator[Reply | None]:
 class Ran:
     """One run with everything around it."""
 
-    found: Evaluated
+    found: EvaluatedSuite
     provider: Scripted
     judges: Scripted
     folder: Path

@@ -16,7 +16,7 @@ from sidecar.opa.location import opa_path
 from sidecar.policy import checks, pages, rules, scaffold
 from sidecar.policy.checks import Problem
 from sidecar.policy.rules import Catalogue, Package, Rule
-from sidecar.policy.scaffold import Made
+from sidecar.policy.scaffold import CreatedFiles
 from tests.process.policies.opa import POLICIES, ROOT, copy_policies
 from tests.process.policy.toy import STRICTER, write_toy
 
@@ -328,7 +328,7 @@ def test_a_new_jurisdiction_and_a_new_sector_pass_every_check_and_test_at_once(
     tree = copy_policies(tmp_path)
     sectors = json.loads((tree / "params" / "us" / "data.json").read_text())["sectors"]
     made = scaffold.new(tree, "xx", "2026-11-21")
-    assert made == Made(
+    assert made == CreatedFiles(
         "xx",
         tuple(
             Path(name)

@@ -20,7 +20,7 @@ import requests
 
 from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
-from sidecar.registry.record import Use
+from sidecar.registry.record import AdmittedUse
 from sidecar.registry.store import RegistrationStore
 from tests.process.registration.forms import BOUNDARY, END, field, form, part, upload
 from tests.process.registration.stage import BOTH, HEADER, OTHER_ENV, Stage, code_of, lines
@@ -343,7 +343,7 @@ def test_without_a_gate_nothing_is_created(stage: Stage) -> None:
     assert stage.provider.requests == []
 
 
-def remembered(stage: Stage, name: str, use: Use, began: timedelta) -> None:
+def remembered(stage: Stage, name: str, use: AdmittedUse, began: timedelta) -> None:
     """A file that this gate registered at some time, for one use of one model."""
     folder = stage.site.folder
     kept = RegistrationStore.at(
@@ -367,7 +367,7 @@ def test_what_a_batch_will_run_is_asked_about_under_its_own_operation(
     stage: Stage, operation: str, age: timedelta, expected: str | None
 ) -> None:
     name = f"file-{operation[0]}{age.days}"
-    remembered(stage, name, Use(operation, (MODEL,)), age)
+    remembered(stage, name, AdmittedUse(operation, (MODEL,)), age)
 
     def run() -> Any:
         return stage.client().batches.create(

@@ -14,19 +14,19 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import Window
 from sidecar.registry.errors import RegistryResult
 from sidecar.registry.objects import Objects, ResolvedCall
-from sidecar.registry.record import TYPE, Key, Registration, Use
+from sidecar.registry.record import TYPE, AdmittedUse, Key, Registration
 from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD
 from tests.support.simulator.constants import ENV, NOW
 from tests.unit.registry.samples import files, store
 
-BEGUN = Use("conversations.create")
+BEGUN = AdmittedUse("conversations.create")
 TALK = Key("openai", "openai", "conversation", "conv_1")
 CALL = Call("openai", "responses", ("m",), references=(Reference("conversation", "conv_1"),))
 
 
 AGENT = Key("openai", "openai", "agent", "agent_1")
-SET_UP = Use("agents.create", ("m",), tool_types=("function",))
+SET_UP = AdmittedUse("agents.create", ("m",), tool_types=("function",))
 TO_AGENT = (Reference("agent", "agent_1"),)
 CHANGE = Call("openai", "agents.update", (), tool_types=("mcp",), references=TO_AGENT)
 BEGIN = Call("openai", "agents.sessions.create", (), references=TO_AGENT)
@@ -40,7 +40,7 @@ class Full(RegistrationStore):
         raise OSError("no room")
 
 
-def begun(folder: Path, what: Key = TALK, *uses: Use) -> RegistrationStore:
+def begun(folder: Path, what: Key = TALK, *uses: AdmittedUse) -> RegistrationStore:
     """A store that knows one object: a conversation in which nothing was said yet, if not told."""
     kept = store(folder)
     kept.put(
@@ -79,8 +79,8 @@ def test_every_model_that_had_a_part_is_asked_about_again(tmp_path: Path) -> Non
     assert said(kept, CALL) == ("m", "n")
     assert kept.find(TALK, ENV, NOW).uses == (
         BEGUN,
-        Use("responses", ("m",)),
-        Use("responses", ("n",), tool_types=("x",)),
+        AdmittedUse("responses", ("m",)),
+        AdmittedUse("responses", ("n",), tool_types=("x",)),
     )
 
 
@@ -115,7 +115,7 @@ def test_an_agent_is_asked_about_as_it_was_set_up_tools_and_all(tmp_path: Path) 
         (Call("openai", "agents.create", ("m",), tool_types=("function",)),),
         replace(BEGIN, models=("m",), tool_types=("function",), references=()),
     )
-    made = Use("agents.sessions.create", ("m",), tool_types=("function",))
+    made = AdmittedUse("agents.sessions.create", ("m",), tool_types=("function",))
     assert found.uses == (made, SET_UP)
 
 
@@ -126,17 +126,21 @@ def test_every_model_that_an_agent_may_have_is_asked_about_with_every_tool(tmp_p
     )
     asked = (found.call.models, found.call.tool_types)
     assert asked == (("n", "m"), ("function", "mcp"))
-    kept = begun(tmp_path, TALK, Use("responses", ("m",), tool_types=("function",)))
+    kept = begun(tmp_path, TALK, AdmittedUse("responses", ("m",), tool_types=("function",)))
     assert resolved(kept, replace(CALL, models=("n",))).call.tool_types == ()
 
 
 def test_a_change_of_an_agent_is_remembered_with_what_it_had(tmp_path: Path) -> None:
     kept = begun(tmp_path, AGENT, SET_UP)
-    changed = Use("agents.update", ("m",), tool_types=("function", "mcp"))
+    changed = AdmittedUse("agents.update", ("m",), tool_types=("function", "mcp"))
     assert said(kept, CHANGE) == ("m",)
     assert set(kept.find(AGENT, ENV, NOW).uses) == {SET_UP, changed}
     assert said(kept, replace(CHANGE, models=("n",), tool_types=())) == ("n", "m")
-    assert set(kept.find(AGENT, ENV, NOW).uses) == {SET_UP, changed, Use("agents.update", ("n",))}
+    assert set(kept.find(AGENT, ENV, NOW).uses) == {
+        SET_UP,
+        changed,
+        AdmittedUse("agents.update", ("n",)),
+    }
     full = Full(kept.folder, kept.key)
     with pytest.raises(AdmissibilityError) as caught:
         said(full, replace(CHANGE, models=("o",)))
@@ -147,12 +151,12 @@ def test_beginning_or_reading_changes_nothing_that_it_refers_to(tmp_path: Path) 
     kept = begun(tmp_path, AGENT, SET_UP)
     assert said(kept, replace(BEGIN, models=("n",))) == ("n", "m")
     assert kept.find(AGENT, ENV, NOW).uses == (SET_UP,)
-    talk = begun(tmp_path, TALK, Use("responses", ("m",)))
+    talk = begun(tmp_path, TALK, AdmittedUse("responses", ("m",)))
     assert said(talk, replace(CALL, operation="responses.input_tokens", models=("n",))) == (
         "n",
         "m",
     )
-    assert talk.find(TALK, ENV, NOW).uses == (Use("responses", ("m",)),)
+    assert talk.find(TALK, ENV, NOW).uses == (AdmittedUse("responses", ("m",)),)
 
 
 def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_session(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
-from admissibility_devtools.demo.upstream import Received, StandInUpstream
+from admissibility_devtools.demo.upstream import ReceivedRequest, StandInUpstream
 from tests.support.site.envoy import Answer, exchange, request_bytes
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Seen:
     """
 
     verdict: Verdict
-    reached: tuple[Received, ...]
+    reached: tuple[ReceivedRequest, ...]
     id: str = field(default="", compare=False)
 
 
@@ -94,7 +94,7 @@ class Talk:
         """What an ordinary call is told."""
         return told(self.call())
 
-    def forwarded(self, body: bytes) -> Received:
+    def forwarded(self, body: bytes) -> ReceivedRequest:
         """An ordinary call with this body as it reaches the upstream, its headers by name."""
         headers = (
             ("authorization", f"Bearer {self.upstream.api_key}"),
@@ -102,7 +102,7 @@ class Talk:
             ("content-type", "application/json"),
             ("host", "gateway.example"),
         )
-        return Received("POST", CHAT, headers, body)
+        return ReceivedRequest("POST", CHAT, headers, body)
 
     def seen(self, exchanged: Callable[[], Answer]) -> Seen:
         """Exchange something, then probe."""
@@ -115,7 +115,7 @@ class Talk:
         return Seen(told(answer), tuple(reached), decision_id(answer))
 
 
-def with_sorted_headers(received: Received) -> Received:
+def with_sorted_headers(received: ReceivedRequest) -> ReceivedRequest:
     """A received request whose headers are in order of their names."""
     return replace(received, headers=tuple(sorted(received.headers)))
 

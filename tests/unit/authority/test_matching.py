@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.matching import Matches, Stated, matches, other_kind
+from sidecar.authority.matching import Matches, StatedEvidence, matches, other_kind
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import parse_statement
@@ -27,13 +27,13 @@ def stated(
     predicate: dict[str, Any],
     *keys: str,
     author: str | None = None,
-) -> Stated:
+) -> StatedEvidence:
     payload = predicates.statement(kind, name, about, predicate)
     digest = hashlib.sha256(payload).hexdigest()
-    return Stated(digest, parse_statement(payload), keys, author)
+    return StatedEvidence(digest, parse_statement(payload), keys, author)
 
 
-def manifest(model: str, corpus: str, **changes: Any) -> Stated:
+def manifest(model: str, corpus: str, **changes: Any) -> StatedEvidence:
     value = manifest_predicate(model, "gpt-4o", **changes)
     value["corpora"][0]["digest"] = {"sha256": corpus * 64}
     value["run"]["id"] = f"run-{model}"
@@ -62,7 +62,7 @@ EVERYTHING = (PARENT_MANIFEST, SUCCESSOR, CHILD_MANIFEST, APPROVED, TESTED, DECL
 BOTH = (f"openai/{CHILD}", f"openai/{PARENT}")
 
 
-def found(kind: WithdrawalKind, subject: str, *among: Stated) -> Matches:
+def found(kind: WithdrawalKind, subject: str, *among: StatedEvidence) -> Matches:
     return matches(Withdrawal(kind, subject, "why"), among or EVERYTHING)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority import records
-from sidecar.authority.records import Recorded
+from sidecar.authority.records import RecordedStatement
 from sidecar.binder.azure_api import AzureDeployments, AzureResource
 from sidecar.binder.deployments import BY_BINDER, DeploymentKeeper, KeeperSettings
 from sidecar.binding.source import SourceError
@@ -59,7 +59,7 @@ class Account:
         (kept,) = self.keeper.kept
         return kept.model or kept.reason
 
-    def recorded(self) -> list[tuple[DeploymentBinding, Recorded]]:
+    def recorded(self) -> list[tuple[DeploymentBinding, RecordedStatement]]:
         """What the home signed, in the order in which it begins."""
         found = [
             (each.statement.predicate, each)

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from sidecar.cli.authority import Signs
+from sidecar.cli.authority import StatementNoun
 from sidecar.core.kinds import BY_NOUN, BY_URN, KINDS, kind_of
 from sidecar.core.predicates import Predicate
 
@@ -14,7 +14,7 @@ from sidecar.core.predicates import Predicate
 def test_every_kind_of_predicate_has_exactly_one_row() -> None:
     assert {kind.predicate for kind in KINDS} == set(get_args(Predicate))
     assert len(KINDS) == len(BY_URN) == len(BY_NOUN) == len(get_args(Predicate))
-    assert [sign.value for sign in Signs] == list(BY_NOUN)
+    assert [sign.value for sign in StatementNoun] == list(BY_NOUN)
     assert len({kind.withdrawal for kind in KINDS}) == len(KINDS)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.doctor.files import configuration
-from sidecar.doctor.http_client import Place
+from sidecar.doctor.http_client import HttpAddress
 from sidecar.doctor.installation import Installation
 from sidecar.service.config import SidecarConfig
 
@@ -17,7 +17,7 @@ LEAST: dict[str, Any] = {"trust": "trust.yaml", "policies": "policies"}
 
 def shown(**changes: Any) -> str:
     config = SidecarConfig.model_validate({**LEAST, **changes})
-    nowhere = Place("127.0.0.1", 1)
+    nowhere = HttpAddress("127.0.0.1", 1)
     (found,) = configuration(
         Installation(Path("s.yaml"), config, "", nowhere, nowhere, nowhere, nowhere)
     )

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, warn
 from sidecar.doctor.files import decision_log, state_folder
-from sidecar.doctor.http_client import Place
+from sidecar.doctor.http_client import HttpAddress
 from sidecar.doctor.installation import Installation
 from sidecar.service.config import SidecarConfig
 from tests.unit.trust.operator import Operator
@@ -27,7 +27,7 @@ def found(folder: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> list[Diag
     (log := folder / "decisions.jsonl").touch()
     settings: dict[str, Any] = {"policies": "policies", "decision_log": str(log)}
     config = SidecarConfig.model_validate({"trust": str(operator.path), **settings})
-    nowhere = Place("127.0.0.1", 1)
+    nowhere = HttpAddress("127.0.0.1", 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room))
     installation = Installation(folder, config, "", nowhere, nowhere, nowhere, nowhere)
     return [*decision_log(installation), *state_folder(installation)]

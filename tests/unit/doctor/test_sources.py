@@ -11,7 +11,7 @@ import yaml
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import permissions
-from sidecar.doctor.http_client import Place
+from sidecar.doctor.http_client import HttpAddress
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.sources import evidence_folders, sources
 from sidecar.service.config import SidecarConfig
@@ -33,7 +33,7 @@ def server(tmp_path: Path) -> Iterator[HttpsServer]:
 def installation(operator: Operator) -> Installation:
     operator.path.write_text(yaml.safe_dump(operator.value))
     config = SidecarConfig.model_validate({"trust": operator.path, "policies": "policies"})
-    nowhere = Place("127.0.0.1", 1)
+    nowhere = HttpAddress("127.0.0.1", 1)
     return Installation(operator.path, config, "", nowhere, nowhere, nowhere, nowhere)
 
 

@@ -9,7 +9,7 @@ import pytest
 from sidecar.cli.evaluate import cost_text, progress_text
 from sidecar.evaluation.cost import Price, Prices, parse_prices
 from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.report.record import Used
+from sidecar.evaluation.report.record import ModelUsage
 from sidecar.evaluation.runner.process import Usage
 
 
@@ -61,9 +61,9 @@ def test_the_price_of_a_judge_that_no_suite_asks_is_a_mistake() -> None:
 
 
 def test_a_cost_of_which_a_part_is_unknown_is_no_sum() -> None:
-    def used(model: str, cost: float | None) -> Used:
+    def used(model: str, cost: float | None) -> ModelUsage:
         judge = model != "m"
-        return Used(
+        return ModelUsage(
             model=model, judge=judge, input_tokens=1, output_tokens=1, seconds=1.0, cost=cost
         )
 

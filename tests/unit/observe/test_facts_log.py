@@ -16,7 +16,7 @@ from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from sidecar.observe.facts_log import FactsLog, record
-from sidecar.observe.outcome import Asked, Outcome
+from sidecar.observe.outcome import Outcome, PolicyQuery
 from tests.support.simulator.constants import NOW
 from tests.support.simulator.world import admitted_world
 from tests.unit.observe import samples
@@ -36,7 +36,7 @@ def asked(decision: Decision | None = None) -> Outcome:
 
 def about(*found: Facts, decision: Decision) -> Outcome:
     """One call, in one request."""
-    return samples.outcome(decision, asked=(Asked(found, decision),))
+    return samples.outcome(decision, asked=(PolicyQuery(found, decision),))
 
 
 def only(outcome: Outcome) -> dict[str, Any]:
@@ -77,7 +77,9 @@ def test_each_call_of_a_request_has_a_line_with_its_own_outcome(tmp_path: Path) 
     questions = [dataclasses.replace(facts(), nonce=f"n-{number}") for number in range(3)]
     answers = (admitted, denied, None)
     log = FactsLog(tmp_path / "facts.jsonl", lambda _: None)
-    log.put(samples.outcome(of_all, asked=tuple(map(Asked, ((q,) for q in questions), answers))))
+    log.put(
+        samples.outcome(of_all, asked=tuple(map(PolicyQuery, ((q,) for q in questions), answers)))
+    )
     log.close()
     found = [(one["id"], one["allowed"], one["reason"], one["violations"])
              for one in lines(tmp_path / "facts.jsonl")]  # fmt: skip

@@ -8,12 +8,12 @@ from typing import Any
 
 from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
-from sidecar.registry.record import TYPE, Key, Registration, Use
+from sidecar.registry.record import TYPE, AdmittedUse, Key, Registration
 from sidecar.registry.store import RegistrationStore
 from tests.support.simulator.constants import ENV, MODEL, NOW
 
 KEY = Key("openai", "openai", "response", "resp_1")
-USE = Use("responses", (MODEL,), (), (), ("text",), ("function",))
+USE = AdmittedUse("responses", (MODEL,), (), (), ("text",), ("function",))
 MONTH = timedelta(days=30)
 
 

@@ -17,8 +17,8 @@ from sidecar.registry.keys import open_or_create
 from sidecar.registry.record import (
     MAX_USES,
     PAYLOAD_TYPE,
+    AdmittedUse,
     Key,
-    Use,
     sign_record,
     united,
     verify_record,
@@ -110,14 +110,14 @@ def test_a_use_is_what_the_call_names_by_itself() -> None:
         deployments=("dep",),
         references=(Reference("response", "resp_0"),),
     )
-    assert Use.of(call) == Use(
+    assert AdmittedUse.of(call) == AdmittedUse(
         "responses", ("dep", "m"), ("t",), ("dep",), ("text",), ("function",)
     )
 
 
 def test_uses_are_united_without_repeats_and_bounded() -> None:
-    others = [Use(f"op-{number}", ("m",)) for number in range(MAX_USES - 1)]
+    others = [AdmittedUse(f"op-{number}", ("m",)) for number in range(MAX_USES - 1)]
     assert united([USE], others, [USE]) == (USE, *others)
     assert registration(uses=(USE, *others)).named(lambda use: use.models) == (*USE.models, "m")
     with pytest.raises(EvidenceError, match="more than 256 different uses"):
-        united([USE], others, [Use("one more", ("m",))])
+        united([USE], others, [AdmittedUse("one more", ("m",))])

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.core.window import Window
 from sidecar.registry.errors import RegistryError, RegistryResult, UnregisteredError
-from sidecar.registry.record import Key, Registration, Use
+from sidecar.registry.record import AdmittedUse, Key, Registration
 from sidecar.registry.store import FORGOTTEN_AFTER, SKEW, RegistrationStore
 from tests.support.simulator.constants import ENV, NOW
 from tests.unit.registry.samples import KEY, MONTH, USE, files, registration, store
@@ -137,7 +137,7 @@ def test_another_key_s_registration_does_not_count(tmp_path: Path) -> None:
 def test_an_object_that_is_named_twice_has_the_uses_of_both(tmp_path: Path) -> None:
     kept, later = store(tmp_path), timedelta(hours=1)
     kept.put(registration())
-    more = Use("responses", ("another",))
+    more = AdmittedUse("responses", ("another",))
     fresh = registration(
         uses=(more,), window=Window(NOW + later, NOW + MONTH + later), decision="e" * 32
     )
@@ -160,7 +160,7 @@ def test_an_object_of_another_environment_is_not_taken_over(tmp_path: Path) -> N
 
 def test_nothing_is_lost_when_many_write_at_once(tmp_path: Path) -> None:
     kept = [store(tmp_path) for _ in range(4)]
-    uses = [Use("responses", (f"m-{number}",)) for number in range(32)]
+    uses = [AdmittedUse("responses", (f"m-{number}",)) for number in range(32)]
 
     def put(number: int) -> Registration:
         return kept[number % 4].put(registration(uses=(uses[number],)))
@@ -174,7 +174,7 @@ def test_nothing_is_lost_when_many_write_at_once(tmp_path: Path) -> None:
 def test_a_registration_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     kept = store(tmp_path)
     kept.put(registration())
-    uses = tuple(Use(f"op-{number}", ("m" * 512,) * 64) for number in range(64))
+    uses = tuple(AdmittedUse(f"op-{number}", ("m" * 512,) * 64) for number in range(64))
     with pytest.raises(Exception, match="at most 1048576"):
         kept.put(registration(uses=uses))
     assert kept.find(KEY, ENV, NOW) == registration()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from sidecar.trust.view import Kept, NoViewError, read_kept
+from sidecar.trust.view import KeptView, NoViewError, read_kept
 from tests.unit.trust.refreshing import expected, fresh, refused
 from tests.unit.trust.repository import Repository, under_another_id
 
@@ -76,7 +76,7 @@ def test_law_1_what_rested_on_a_replaced_key_is_stale_and_still_there(
     view = fresh(repo, state)
     repo.rotate_root({role: [CryptoSigner.generate_ed25519()]})
     assert refused(repo, state).endswith("was signed by 0/1 keys")
-    assert read_kept(repo.trusted(), state) == Kept(
+    assert read_kept(repo.trusted(), state) == KeptView(
         view, f"root version 2 replaced its keys: {role} was signed by 0/1 keys"
     )
     repo.publish()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from envoy_extauthz_lint.cluster import eds
-from envoy_extauthz_lint.document import LintError, Raw
+from envoy_extauthz_lint.document import LintError, RawValue
 from envoy_extauthz_lint.node import ConfigNode
 
 BOOTSTRAP_FIELDS = ("static_resources", "dynamic_resources", "admin", "layered_runtime", "node")
@@ -64,7 +64,7 @@ class Config:
         return self.scopes.get(routes.text("name"), [])
 
 
-def load(raw: Raw) -> Config:
+def load(raw: RawValue) -> Config:
     """Recognise a bootstrap or a dump, and split it into its parts.
 
     Raises:

@@ -51,7 +51,7 @@ class LintError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Raw:
+class RawValue:
     """One value of the file.
 
     Attributes:
@@ -59,14 +59,14 @@ class Raw:
         line: Counted from 1; 0 where it is not known.
     """
 
-    value: Scalar | dict[str, Raw] | tuple[Raw, ...]
+    value: Scalar | dict[str, RawValue] | tuple[RawValue, ...]
     line: int
 
 
-_Measured = tuple[Raw, int, int]
+_Measured = tuple[RawValue, int, int]
 
 
-def read(data: bytes) -> Raw:
+def read(data: bytes) -> RawValue:
     """Parse a file.
 
     Raises:
@@ -106,7 +106,7 @@ def _problem(error: yaml.YAMLError) -> str:
     return f"{where}not YAML: {' '.join(str(problem).split())}"
 
 
-def _from_json(data: bytes) -> Raw:
+def _from_json(data: bytes) -> RawValue:
     """Parse JSON as strictly as YAML: no duplicate key, no NaN, no lone surrogate."""
     try:
         value = json.loads(data, object_pairs_hook=_unique, parse_constant=_constant)
@@ -134,7 +134,7 @@ def _constant(name: str) -> object:
     raise LintError(f"{name} is not JSON")
 
 
-def _plain(value: object, depth: int, left: Iterator[int]) -> Raw:
+def _plain(value: object, depth: int, left: Iterator[int]) -> RawValue:
     if depth > MAX_DEPTH:
         raise LintError(f"nested deeper than {MAX_DEPTH}")
     if next(left, None) is None:
@@ -142,14 +142,14 @@ def _plain(value: object, depth: int, left: Iterator[int]) -> Raw:
     if isinstance(value, dict):
         for key in value:
             key.encode()
-        return Raw({key: _plain(child, depth + 1, left) for key, child in value.items()}, 0)
+        return RawValue({key: _plain(child, depth + 1, left) for key, child in value.items()}, 0)
     if isinstance(value, list):
-        return Raw(tuple(_plain(child, depth + 1, left) for child in value), 0)
+        return RawValue(tuple(_plain(child, depth + 1, left) for child in value), 0)
     if isinstance(value, str):
         value.encode()
-        return Raw(value, 0)
+        return RawValue(value, 0)
     if value is None or isinstance(value, bool | int | float):
-        return Raw(value, 0)
+        return RawValue(value, 0)
     raise LintError(f"a value that JSON does not have: {type(value).__name__}")
 
 
@@ -164,7 +164,7 @@ class _Builder:
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._anchors: dict[str, _Measured | None] = {}
 
-    def document(self) -> Raw:
+    def document(self) -> RawValue:
         """Build the only document of the file."""
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
@@ -209,13 +209,13 @@ class _Builder:
 
     def _made(self, event: yaml.NodeEvent, line: int, depth: int) -> _Measured:
         if isinstance(event, yaml.ScalarEvent):
-            return Raw(_scalar(event, line), line), 1, 0
+            return RawValue(_scalar(event, line), line), 1, 0
         if isinstance(event, yaml.SequenceStartEvent):
             _tagged(event, "seq", line)
             children = []
             while not isinstance(child := next(self._events), yaml.SequenceEndEvent):
                 children.append(self._value(child, depth + 1))
-            return Raw(tuple(raw for raw, _, _ in children), line), *_sizes(children)
+            return RawValue(tuple(raw for raw, _, _ in children), line), *_sizes(children)
         _tagged(event, "map", line)
         mapping: dict[str, _Measured] = {}
         while not isinstance(key := next(self._events), yaml.MappingEndEvent):
@@ -224,9 +224,9 @@ class _Builder:
                 raise LintError(f"line {at}: the key {name!r} is given twice")
             raw, size, deep = self._value(next(self._events), depth + 1)
             # The line of the key is the one that people look for.
-            mapping[name] = Raw(raw.value, at), size, deep
+            mapping[name] = RawValue(raw.value, at), size, deep
         return (
-            Raw({name: raw for name, (raw, _, _) in mapping.items()}, line),
+            RawValue({name: raw for name, (raw, _, _) in mapping.items()}, line),
             *_sizes(list(mapping.values())),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from envoy_extauthz_lint.document import LintError, Raw
+from envoy_extauthz_lint.document import LintError, RawValue
 
 TYPE = "@type"
 PREFIX = "type.googleapis.com/"
@@ -88,7 +88,7 @@ class ConfigNode:
         trail: The same in words, outermost first; `where` joins them.
     """
 
-    raw: Raw
+    raw: RawValue
     path: tuple[str | int, ...] = ()
     trail: tuple[str, ...] = ()
 
@@ -165,7 +165,7 @@ class ConfigNode:
             if raw.value is not None
         }
 
-    def mapping(self) -> Mapping[str, Raw]:
+    def mapping(self) -> Mapping[str, RawValue]:
         """Return the keys of this message with their values.
 
         Raises:
@@ -185,7 +185,7 @@ class ConfigNode:
         if kind not in TYPED_STRUCTS:
             return kind, self
         value = self.get("value")
-        empty = ConfigNode(Raw({}, self.line), (*self.path, "value"), self.trail)
+        empty = ConfigNode(RawValue({}, self.line), (*self.path, "value"), self.trail)
         return _type(self.text("type_url")), empty if value is None else value
 
     def descendants(self) -> Iterator[ConfigNode]:
@@ -305,10 +305,10 @@ class ConfigNode:
 
     # ---- Words -----------------------------------------------------------------------------------
 
-    def _child(self, key: str, raw: Raw, words: tuple[str, ...]) -> ConfigNode:
+    def _child(self, key: str, raw: RawValue, words: tuple[str, ...]) -> ConfigNode:
         return ConfigNode(raw, (*self.path, key), (*self.trail, *words))
 
-    def _named(self, name: str, raw: Raw) -> tuple[str, ...]:
+    def _named(self, name: str, raw: RawValue) -> tuple[str, ...]:
         if name in _UNNAMED:
             return ()
         if name in _NAMED:
@@ -320,7 +320,7 @@ def _type(url: str) -> str:
     return url.rsplit("/", 1)[-1]
 
 
-def _label(kind: str, index: int | None, raw: Raw) -> tuple[str, ...]:
+def _label(kind: str, index: int | None, raw: RawValue) -> tuple[str, ...]:
     """Name a place, as in ``route 3``; the connection manager's own entry has no name."""
     held = raw.value.get("name") if isinstance(raw.value, dict) else None
     name = held.value if held is not None and isinstance(held.value, str) else ""
