@@ -153,27 +153,31 @@ def test_a_renewed_denial_ends_with_its_own_time() -> None:
 
 def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_relies_on() -> None:
     world = admitted_world()
-    call = replace(CALL, tuned=("n",))
-    first = decide(progress(call=call, assessment=world.ask()), read(body(lease_seconds=10)), LATER)
-    base = replace(CALL, operation="embeddings", models=(BASE,), tuned=("m",), stream=True)
+    call = replace(CALL, tuned=("n",), deployments=("d",))
     warned = decide(
-        progress(call=base, assessment=world.ask(BASE)), read(body(warnings=[VIOLATION])), LATER
+        progress(call=call, assessment=world.ask()),
+        read(body(lease_seconds=10, warnings=[VIOLATION])),
+        LATER,
     )
-    assert first.assessment is not None
+    base = replace(CALL, operation="embeddings", models=(BASE,), tuned=("m",), stream=True)
+    last = decide(progress(call=base, assessment=world.ask(BASE)), read(body()), LATER)
     assert warned.assessment is not None
-    joined = join((first, warned))
+    assert last.assessment is not None
+    joined = join((warned, last))
     assert joined.assessment is not None
-    assert joined.call == replace(base, models=(*CALL.models, BASE), tuned=("n", "m"))
-    assert [chain.model for chain in joined.assessment.chains] == [MODEL, BASE]
-    assert joined.assessment.manifests == first.assessment.manifests != ()
-    assert joined.assessment.constituents == tuple(
-        sorted({*first.assessment.constituents, *warned.assessment.constituents})
+    assert joined.call == replace(
+        base, models=(*CALL.models, BASE), tuned=("n", "m"), deployments=("d",)
     )
-    assert set(first.assessment.constituents) > set(warned.assessment.constituents)
-    assert set(joined.assessment.endings) >= set(first.assessment.endings)
+    assert [chain.model for chain in joined.assessment.chains] == [MODEL, BASE]
+    assert joined.assessment.manifests == warned.assessment.manifests != ()
+    assert joined.assessment.constituents == tuple(
+        sorted({*warned.assessment.constituents, *last.assessment.constituents})
+    )
+    assert set(warned.assessment.constituents) > set(last.assessment.constituents)
+    assert set(joined.assessment.endings) >= set(warned.assessment.endings)
     assert joined.warnings == warned.warnings != ()
-    assert (joined.allowed, joined.lease_until) == (True, first.lease_until)
-    assert join((first,)) == first
+    assert (joined.allowed, joined.lease_until) == (True, warned.lease_until)
+    assert join((warned,)) == warned
 
 
 def test_nothing_but_allows_is_joined() -> None:

@@ -9,6 +9,8 @@ import pytest
 from sidecar.core.floors import EffectiveEnvironment
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.objectors import Objectors, objectors
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import admitted_world
 
 AROUND = EffectiveEnvironment(
     environment="spiffe://acme.example/prod/chat",
@@ -66,3 +68,10 @@ def test_silence_that_is_ignored_still_objects() -> None:
     assert found(dataclasses.replace(OFFICE, silence="ignored")) == Objectors(("office",), ())
     both = (dataclasses.replace(OFFICE, silence="ignored"), OFFICE)
     assert objectors(OperatorTrust({"office": both}), AROUND, MODELS).must_be_fresh == ("office",)
+
+
+def test_a_name_that_resolves_to_nothing_has_the_objectors_of_that_name_alone() -> None:
+    world = admitted_world()
+    world.join("other", grant("regulator", models=("openai/ft:other",)))
+    assert "other" in world.ask("ft:other").objectors
+    assert "other" not in world.ask("ft:unknown").objectors

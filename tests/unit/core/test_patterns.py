@@ -33,6 +33,11 @@ def backtracking(pattern: str, name: str) -> bool:
 @example("a/*b**", "a/a/b")
 @example("a*b**", "a/b")
 @example("a**b**ab", "aab")
+@example("*", "")
+@example("**/**a", "a/a")
+@example("**a*a", "a/aa")
+@example("**a*a*a", "aa")
+@example("a**a**a", "aa")
 def test_a_pattern_covers_what_it_is_defined_to(pattern: str, name: str) -> None:
     assert matches(pattern, name) is backtracking(pattern, name)
 

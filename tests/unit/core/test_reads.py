@@ -140,6 +140,7 @@ def test_a_take_over_and_an_authority_heard_for_the_first_time_are_reads() -> No
     regulator = world.parties.pop("regulator")
     before, reads = recorded(world.state())
     assert before.reason is not None
+    assert reads.unchanged(world.state(epoch=2), NOW)
     world.parties["regulator"] = regulator
     assert not reads.unchanged(world.state(epoch=2), NOW)
     _, reads = recorded(world.state())

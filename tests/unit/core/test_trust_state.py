@@ -63,6 +63,18 @@ def test_an_authority_the_operator_does_not_name_does_not_exist() -> None:
     assert dict(state.manifests) == {}
 
 
+@pytest.mark.parametrize("name", ["customer", "nobody"])
+def test_a_view_that_brings_nothing_new_does_not_hide_a_withdrawal_behind_it(name: str) -> None:
+    world = admitted_world()
+    nobody = world.join("nobody")
+    del world.grants["nobody"]
+    steps = Steps(world)
+    world.parties["regulator"].withdraw("corpus", "a" * 64)
+    views = {"customer": world.parties["customer"].view(), "nobody": nobody.view()}
+    steps.step(Change({name: views[name], "regulator": world.parties["regulator"].view()}))
+    assert steps.state.withdrawals["regulator"].entries == 1
+
+
 def test_bad_files_are_set_aside_and_the_rest_still_counts() -> None:
     world = admitted_world()
     world.evidence["junk"] = b"not json"

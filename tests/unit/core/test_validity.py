@@ -12,6 +12,7 @@ from sidecar.core.validity import LONGEST_VALIDITY
 from tests.support.simulator.constants import APPROVERS, BASE, ENV, MODEL, NOW, OPERATION
 from tests.support.simulator.predicates import window
 from tests.support.simulator.world import World, admitted_world, credential
+from tests.unit.core.tuning import job, tuning_world
 
 CALL = Call("openai", OPERATION, (MODEL,))
 LONG = NOW + timedelta(days=400)
@@ -53,6 +54,17 @@ def test_each_end_is_named_with_its_owner_and_the_earliest_is_the_answer() -> No
         ("manifest", "producer"),
         ("result", "evaluator"),
         *((f"approval as {each}", each) for each in APPROVERS),
+    }
+
+
+def test_the_end_of_a_jobs_specification_is_named_with_its_customer() -> None:
+    world = tuning_world()
+    found = assess(job(world), credential(expires=LONG), world.state(), NOW)
+    assert {ending.what for ending in found.endings if ending.whose == "customer"} == {
+        "environment declaration",
+        "specification",
+        "published metadata",
+        "attestation key",
     }
 
 

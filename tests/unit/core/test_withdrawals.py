@@ -101,6 +101,28 @@ def test_an_older_approval_that_is_lost_is_reached_no_more_and_again_when_it_ret
     assert first.withdrawals["regulator"].hits(AuthoredNode(APPROVAL, older, "regulator"))
 
 
+def test_a_withdrawn_approval_that_comes_late_reaches_the_older_one_also_once_it_is_lost() -> None:
+    world, older, newer = renewed()
+    world.parties["regulator"].withdraw("approval", newer)
+    late = world.evidence.pop("renewal")
+    steps = Steps(world)
+    assert steps.reached(older) == 0
+    assert steps.add(late).reached(older) == 1
+    assert steps.remove(late).reached(older) == 1
+
+
+def test_what_reaches_an_approval_is_in_the_order_in_which_the_newer_ones_begin() -> None:
+    world, older, _ = renewed()
+    newer = [
+        world.approve("regulator", label=f"renewal {n}", window=window(1 - n / 10, 25))
+        for n in range(1, 5)
+    ]
+    for digest in newer:
+        world.parties["regulator"].withdraw(APPROVAL, digest)
+    found = world.state().withdrawals["regulator"].hits(AuthoredNode(APPROVAL, older, "regulator"))
+    assert [each.subject for each in found] == newer != sorted(newer)
+
+
 def test_a_manifest_is_a_statement_by_itself_and_an_approval_is_about_its_manifest() -> None:
     world = admitted_world()
     state = world.state()
