@@ -140,7 +140,9 @@ def _recover(home: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AuthorityError(f"{journal} cannot be read: {error}") from error
+        raise AuthorityError(
+            f"{journal} cannot be read: {error}; restore the home from a backup"
+        ) from error
     if placement is not None:
         try:
             placement.place()

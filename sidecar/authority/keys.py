@@ -254,7 +254,9 @@ def _file_signer(home: Path, uri: str, public: SSlibKey | None) -> CryptoSigner:
     except OSError as error:
         raise AuthorityError(f"key file {path}: {error.strerror}") from error
     except KeyMismatchError as error:
-        raise AuthorityError(f"key file {path} holds another key than it should") from error
+        raise AuthorityError(
+            f"key file {path} holds another key than authority.yaml; restore it, or rotate the key"
+        ) from error
     except (ValueError, TypeError, UnsupportedAlgorithm, SigningError) as error:
         found = describe(pem.decode("utf-8", errors="replace"))
         raise AuthorityError(
@@ -271,7 +273,9 @@ def _check_private(path: Path, facts: os.stat_result) -> None:
             f"key file {path} has mode {mode:04o}: group or others may use it; chmod 0600 it"
         )
     if facts.st_uid not in {0, os.geteuid()}:
-        raise AuthorityError(f"key file {path} belongs to another user")
+        raise AuthorityError(
+            f"key file {path} belongs to user {facts.st_uid}; run this as that user"
+        )
 
 
 def _file(home: Path, uri: str) -> Path:

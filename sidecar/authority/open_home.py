@@ -223,7 +223,7 @@ def instant(now: datetime) -> datetime:
         AuthorityError: A time without an offset.
     """
     if now.tzinfo is None:
-        raise AuthorityError("a time without an offset means nothing here")
+        raise AuthorityError("the time has no offset; give one, such as 2027-01-14T00:00:00Z")
     return now.astimezone(UTC).replace(microsecond=0)
 
 
@@ -306,7 +306,10 @@ def _opener(path: Path, held: Settings, before: Settings | None) -> Callable[[SS
     def signer(public: SSlibKey) -> KeySigner:
         found = roles.get(public.keyid)
         if found is None:
-            raise AuthorityError(f"the private half of key {public.keyid} is not known")
+            raise AuthorityError(
+                f"no key of {path / SETTINGS_FILE} is the private half of the published key "
+                f"{public.keyid}; restore the file"
+            )
         role, key = found
         return keys.signer(path, role, key, new=role in old and old[role] != key)
 

@@ -353,8 +353,17 @@ def _check_key(document: AuthorityDocument, held: HeldKey, kind: str, now: datet
     for key in document.keys:
         if key.public_key().fingerprint == held.fingerprint():
             if kind not in key.predicate_types:
-                raise AuthorityError(f"the attestation key may not sign {kind}")
+                raise AuthorityError(
+                    f"the attestation key may not sign {kind}; it may sign "
+                    f"{', '.join(key.predicate_types)}"
+                )
             if not key.active or not key.window.holds(now):
-                raise AuthorityError("the attestation key is outside its window; rotate it")
+                raise AuthorityError(
+                    "the attestation key is outside its window; "
+                    "rotate it: admit authority rotate attestation"
+                )
             return
-    raise AuthorityError("the attestation key is not the published one")
+    raise AuthorityError(
+        "authority.json lists another attestation key than authority.yaml; restore authority.yaml, "
+        "or publish a new key: admit authority rotate attestation"
+    )

@@ -57,7 +57,7 @@ def normalised(kind: WithdrawalKind, subject: str) -> str:
 def _name(kind: WithdrawalKind, subject: str) -> str:
     """Check the name of a model, a base model, a run or an authority."""
     if not subject:
-        raise AuthorityError(f"{kind}: say which")
+        raise AuthorityError(f"{kind}: the name is empty; name the {kind}")
     if kind in _EXACT and "*" in subject:
         raise AuthorityError(
             f"{kind} {subject!r} matches nothing: a {kind} is named exactly. Patterns are for "

@@ -109,7 +109,7 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
             if (entry.kind, entry.subject) != (kind, subject)
         )
         if kept == opened.withdrawals.entries:
-            raise AuthorityError(f"{kind} {subject} is not withdrawn")
+            raise AuthorityError(f"{kind} {subject} is not withdrawn; see: admit authority show")
         changed = replace(opened.withdrawals, entries=kept)
         return publish_changes(opened, replace(opened, withdrawals=changed), now)
 

@@ -166,7 +166,7 @@ def _result(data: bytes, most: int) -> object:
     try:
         document = strict_json.loads_object(data, max_bytes=most)
     except strict_json.StrictJsonError as error:
-        raise _unavailable(f"the answer is {error}") from error
+        raise _unavailable(f"the answer: {error}") from error
     if "result" not in document:
         raise _unavailable("the decision is undefined")
     return document["result"]

@@ -32,7 +32,7 @@ class SharedOutput:
     """
 
     line: tuple[str, ...] = ()
-    counters: tuple[Any, ...] = field(default=())
+    counters: tuple[Any, ...] = ()
     responses: dict[int, tuple[list[bytes], ...]] = field(default_factory=dict)
 
     @property

@@ -73,11 +73,6 @@ class OpaProcess:
         """Return the process id of the running child; ``None`` without one."""
         return None if self._child is None else self._child.pid
 
-    @property
-    def last_words(self) -> str:
-        """Return the child's last line of output; empty after each start."""
-        return self._last_words
-
     async def start(self) -> None:
         """Return once OPA answers.
 
@@ -86,7 +81,10 @@ class OpaProcess:
                 bundle whose signature does not verify.
         """
         if len(str(self._socket)) > MAX_SOCKET_CHARS:
-            raise PolicyError(f"{self._socket.parent}: too long a path for a socket")
+            raise PolicyError(
+                f"{self._socket}: a socket's path has at most {MAX_SOCKET_CHARS} characters; "
+                "set opa.managed.directory to a shorter one"
+            )
         try:
             await self._begin()
             self._keeper = asyncio.create_task(self._keep(), name="opa-keeper")

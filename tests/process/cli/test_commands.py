@@ -173,7 +173,10 @@ def test_an_authority_signs_only_what_it_was_made_for(tmp_path: Path, manifest: 
         *("approve", manifest, "--role", "regulator", "--jurisdiction", "eu"),
         *("--environment", ENVIRONMENT, "--operation", "chat.completions", "--home", home),
     )
-    assert said == "the attestation key may not sign urn:admissibility:approval:v1"
+    assert said == (
+        "the attestation key may not sign urn:admissibility:approval:v1; it may sign"
+        " https://in-toto.io/attestation/test-result/v0.1"
+    )
 
 
 def test_a_loose_key_file_stops_the_command_with_one_line(tmp_path: Path) -> None:
@@ -355,7 +358,7 @@ def test_a_mistake_is_reported_in_one_line(
     [
         (("run", "x"), "a withdrawal needs its reason: give --reason"),
         (("run", "x", "--reinstate", "--reason", "y"), "--reinstate takes neither --reason nor"),
-        (("run", "x", "--reinstate"), "run x is not withdrawn"),
+        (("run", "x", "--reinstate"), "run x is not withdrawn; see: admit authority show"),
         (("key", "x", "--reason", "y"), "a key is withdrawn by its fingerprint"),
     ],
 )

@@ -126,7 +126,7 @@ def test_the_question_is_put_at_the_fixed_path_with_strict_errors() -> None:
     ("status", "body", "why"),
     [
         (200, b"{}", "the decision is undefined"),
-        (200, b"", "the answer is not JSON: Expecting value at character 0"),
+        (200, b"", "the answer: not JSON: Expecting value at character 0"),
         (200, b'{"result":true}', "the answer has another shape"),
         (500, json.dumps({"result": GOOD}).encode(), "it answered 500"),
         (401, b"{}", "it answered 401"),
@@ -134,7 +134,7 @@ def test_the_question_is_put_at_the_fixed_path_with_strict_errors() -> None:
         (
             200,
             b" " * (MAX_VERDICT_BYTES + 1),
-            "the answer is 1048577 bytes, at most 1048576 are read",
+            "the answer: 1048577 bytes, at most 1048576 are read",
         ),
         (
             200,

@@ -123,7 +123,7 @@ def test_a_digest_of_another_kind_is_recognised() -> None:
         ("model", "openai/", "provider/id"),
         ("base-model", "/gpt-4o", "provider/id, for example openai/gpt-4o"),
         ("run", "ftjob-*", "a run is named exactly"),
-        ("run", "", "run: say which"),
+        ("run", "", "run: the name is empty; name the run"),
         ("authority", "EU Office", "a name has lower-case letters"),
         ("environment", "acme.example/env", "by its SPIFFE ID"),
         ("environment", "spiffe://acme.example", "matches nothing"),

@@ -28,7 +28,7 @@ def test_a_well_formed_allow_is_read_whole() -> None:
     ("data", "message"),
     [
         (b"{}", "the decision is undefined"),
-        (b"", "the answer is not JSON: Expecting value at character 0"),
+        (b"", "the answer: not JSON: Expecting value at character 0"),
         (b'{"result": null}', "the answer has another shape"),
         (b'{"result": true}', "the answer has another shape"),
         (body(allow="true"), "the answer has another shape"),
@@ -49,7 +49,7 @@ def test_a_well_formed_allow_is_read_whole() -> None:
             body(jurisdictions={"eu": {"allow": True, "violations": [VIOLATION]}}),
             "the answer contradicts itself",
         ),
-        (b'{"result": 1, "result": 2}', "the answer is a key is given twice"),
+        (b'{"result": 1, "result": 2}', "the answer: a key is given twice"),
     ],
 )
 def test_any_other_answer_is_no_answer(data: bytes, message: str) -> None:
@@ -92,7 +92,7 @@ def test_each_of_several_answers_is_read_as_if_it_came_alone() -> None:
     [
         (b"{}", "the decision is undefined"),
         (b'{"result": []}', "the answer has another shape"),
-        (b'{"result": {"a": 1, "a": 2}}', "the answer is a key is given twice"),
+        (b'{"result": {"a": 1, "a": 2}}', "the answer: a key is given twice"),
     ],
 )
 def test_a_response_to_several_that_cannot_be_read_answers_none(data: bytes, message: str) -> None:
