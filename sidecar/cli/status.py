@@ -18,6 +18,7 @@ from sidecar.cli.common import present
 from sidecar.cli.tables import show_table, stdout
 from sidecar.formats.amounts import amount
 from sidecar.gate.authorization import SERVICE
+from sidecar.trust.limits import LATE_SECONDS
 
 Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -178,6 +179,10 @@ def _authority_problems(authorities: list[dict[str, Any]]) -> Iterator[str]:
     for item in authorities:
         why, error = item["stale"], item["error"]
         both = [why, error] if why is not None and why not in (error or "") else [error]
+        age = item.get("age_seconds", 0.0)
+        if age > LATE_SECONDS:
+            late = f"was last read {age:.0f} s ago: a withdrawal since then is not in force"
+            both = [*both, late if item["refreshed"] else f"was not read for {age:.0f} s"]
         if any(both):
             yield f"{item['name']}: {'; '.join(filter(None, both))}"
 

@@ -22,6 +22,7 @@ from sidecar.formats.amounts import amount
 from sidecar.gate.authorization import SERVICE
 from sidecar.opa.client import DECISION, HEALTH, Address
 from sidecar.trust import config as trust_config
+from sidecar.trust.limits import LATE_SECONDS
 
 _START = "Start it: admit serve --config FILE; its log says why it ended."
 _MAX_TOLD = 6
@@ -218,8 +219,22 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
         return fail(name, found, publish) if denies else warn(name, found, publish)
     if error is not None:
         return warn(name, f"cannot be refreshed ({error}); ends in {left}", publish)
-    if expires - now < 2 * poll:
-        return warn(name, f"ends in {left}, in less than two poll intervals", publish)
+    return _lateness(name, entry, expires - now, poll, publish)
+
+
+def _lateness(
+    name: str, entry: dict[str, Any], left: timedelta, poll: timedelta, publish: str
+) -> Diagnosis | None:
+    """Warn of an authority that is fresh, and is read too late or ends too soon."""
+    late = entry.get("age_seconds", 0.0)
+    if late > max(LATE_SECONDS, 2 * poll.total_seconds()):
+        return warn(
+            name,
+            f"was last read {late:.0f} s ago: a withdrawal since then is not in force",
+            "Its source hangs, such as a dead network file system: mend it, or restart the gate.",
+        )
+    if left < 2 * poll:
+        return warn(name, f"ends in {span(left)}, in less than two poll intervals", publish)
     return None
 
 

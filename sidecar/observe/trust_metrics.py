@@ -18,7 +18,7 @@ class AuthorityReading:
     """One authority's freshness; times and version are ``None`` before the first verification."""
 
     name: str
-    refreshed: datetime | None
+    age: float
     expires: datetime | None
     failing: bool
     stale: bool
@@ -90,10 +90,9 @@ _TOTALS: tuple[tuple[str, str, Callable[[TrustReading], int]], ...] = (
 _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], float | None]], ...] = (
     (
         "admissibility_trust_age_seconds",
-        "Seconds since the authority's repository was last verified.",
-        lambda item, now: (
-            None if item.refreshed is None else (now - item.refreshed).total_seconds()
-        ),
+        "Seconds since the authority's repository was last verified; since the gate began to "
+        "follow it where it never was.",
+        lambda item, _: item.age,
     ),
     (
         "admissibility_trust_expires_in_seconds",

@@ -275,7 +275,7 @@ def _reading(
 ) -> AuthorityReading:
     return AuthorityReading(
         name=status.name,
-        refreshed=status.refreshed,
+        age=status.age(now),
         expires=status.expires,
         failing=status.error is not None,
         stale=bool(status.stale(now)),
@@ -293,6 +293,7 @@ def _authority(status: AuthorityStatus, grants: tuple[Grant, ...], now: datetime
         "version": status.version,
         "expires": None if status.expires is None else rfc3339(status.expires),
         "refreshed": None if status.refreshed is None else rfc3339(status.refreshed),
+        "age_seconds": round(status.age(now), 1),
         "error": status.error,
         "stale": status.stale(now) or None,
         "withdrawals": status.withdrawals,

@@ -92,3 +92,6 @@ VERIFICATION = VerificationLimits()
 
 MAX_CONFIG_BYTES = 1 << 20
 """Largest ``trust.yaml``."""
+
+LATE_SECONDS = 15.0
+"""An authority that was not read for so long is late: a withdrawal should be in force by then."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class AuthorityStatus:
         error: Why the last refresh failed; None where it succeeded or none has ended yet.
         heard: As ``AuthorityView.heard_since_start``; a view without it is stale.
         withdrawals: Entries and failures that it publishes.
+        followed: Since when this process follows it.
     """
 
     name: str
@@ -42,6 +44,12 @@ class AuthorityStatus:
     error: str | None
     heard: bool = False
     withdrawals: int = 0
+    followed: datetime | None = field(default=None, compare=False)
+
+    def age(self, now: datetime) -> float:
+        """Return the seconds since it was read; where it never was, since it is followed."""
+        since = self.refreshed or self.followed
+        return math.inf if since is None else (now - since).total_seconds()
 
     def stale(self, now: datetime) -> str:
         """Why the authority's agreement does not count at ``now``; empty where it does."""
@@ -79,7 +87,10 @@ class AuthorityRefresher:
         self._heard = heard
         self._last: Refreshed | None = None
         self._last_at = 0.0
-        self.status = AuthorityStatus(authority.name, None, None, None, None)
+        self._followed = datetime.now(UTC)
+        self.status = AuthorityStatus(
+            authority.name, None, None, None, None, followed=self._followed
+        )
 
     def recall(self) -> AuthorityView | None:
         """Return the view that is kept from before, without asking the source."""
@@ -140,6 +151,7 @@ class AuthorityRefresher:
             error,
             view is not None and view.heard_since_start,
             0 if view is None else len(view.withdrawals.entries) + len(view.withdrawals.failures),
+            self._followed,
         )
         if _logged(self.status) != _logged(before):
             _log_status(self.status)

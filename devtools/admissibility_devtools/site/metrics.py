@@ -103,7 +103,7 @@ def _reading() -> TrustReading:
         evidence_problems=0,
         authorities=(
             AuthorityReading(
-                "any", _NOW, _NOW, failing=False, stale=False, version=1, withdrawals=0
+                "any", 0.0, _NOW, failing=False, stale=False, version=1, withdrawals=0
             ),
         ),
     )

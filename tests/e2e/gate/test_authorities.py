@@ -56,6 +56,7 @@ def test_law_4_an_authority_that_was_never_heard_denies_in_its_scope(
         "version": None,
         "expires": None,
         "refreshed": None,
+        "age_seconds": standing[EVALUATOR]["age_seconds"],
         "error": standing[EVALUATOR]["error"],
         "stale": "was never verified",
         "withdrawals": 0,

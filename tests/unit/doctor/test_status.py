@@ -49,6 +49,7 @@ def authority(**changes: Any) -> dict[str, Any]:
         "expires": rfc3339(NOW + timedelta(days=3)),
         "error": None,
         "stale": None,
+        "age_seconds": 4.0,
         "grants": [{"role": "regulator", "silence": "denies"}],
     }
     return {**value, **changes}
@@ -89,6 +90,14 @@ CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
             "authority regulator",
             f"is stale: it {UNHEARD}; what relies on it is denied",
             PUBLISH,
+        ),
+    ),
+    "one whose source hangs, so that nothing fails and nothing comes": (
+        {"authorities": [authority(age_seconds=20.0)]},
+        warn(
+            "authority regulator",
+            "was last read 20 s ago: a withdrawal since then is not in force",
+            "Its source hangs, such as a dead network file system: mend it, or restart the gate.",
         ),
     ),
     "a log that cannot be written denies every admission": (

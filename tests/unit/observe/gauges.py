@@ -21,7 +21,7 @@ READING = TrustReading(
     (
         AuthorityReading(
             "customer",
-            NOW - timedelta(seconds=5),
+            5.0,
             NOW + timedelta(hours=1),
             False,
             False,
@@ -29,10 +29,8 @@ READING = TrustReading(
             3,
             (NOW + timedelta(days=1), NOW + timedelta(days=2)),
         ),
-        AuthorityReading(
-            "regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True, True, 7, 0
-        ),
-        AuthorityReading("provider", None, None, True, True, None, 0),
+        AuthorityReading("regulator", 7200.0, NOW - timedelta(seconds=9), True, True, 7, 0),
+        AuthorityReading("provider", 50.0, None, True, True, None, 0),
     ),
     (
         TrustDomainReading(

@@ -109,6 +109,7 @@ def test_freshness_is_computed_when_it_is_asked_for() -> None:
         ("admissibility_evidence_problems", ()): 1.0,
         ("admissibility_trust_age_seconds", (("authority", "customer"),)): 5.0,
         ("admissibility_trust_age_seconds", (("authority", "regulator"),)): 7200.0,
+        ("admissibility_trust_age_seconds", (("authority", "provider"),)): 50.0,
         ("admissibility_trust_expires_in_seconds", (("authority", "customer"),)): 3600.0,
         ("admissibility_trust_expires_in_seconds", (("authority", "regulator"),)): -9.0,
         ("admissibility_trust_refresh_failing", (("authority", "customer"),)): 0.0,

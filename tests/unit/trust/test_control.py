@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import math
 import shutil
 import threading
 from collections.abc import Iterator
@@ -179,6 +180,31 @@ def test_a_source_that_hangs_holds_up_nobody_else(
         finally:
             hanging.release.set()
         first_refresh(control)
+
+
+def test_an_authority_whose_source_hangs_grows_older_and_no_other_does(
+    published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that never returns is no error: its age alone shows that nothing is read."""
+    hanging = Hanging()
+    monkeypatch.setattr(sources, "open_source", hanging.for_acme)
+    published.value["poll_seconds"] = 0.05
+    with running(published.load()) as (control, states):
+        try:
+            assert hanging.hung.wait(60)
+            states.wait({"maker": 1, "office": 1})
+            last = control.statuses()[1].refreshed
+            while control.statuses()[1].refreshed == last:
+                threading.Event().wait(0.01)
+            hung, read = control.statuses()[:2]
+        finally:
+            hanging.release.set()
+    assert (hung.refreshed, hung.error) == (None, None)
+    assert hung.followed is not None
+    assert read.refreshed is not None
+    assert hung.age(hung.followed + HOUR) == read.age(read.refreshed + HOUR) == 3600
+    assert read.refreshed > hung.followed
+    assert AuthorityStatus("acme", None, None, None, None).age(now()) == math.inf
 
 
 def test_what_is_kept_holds_while_its_source_hangs_at_the_start(
