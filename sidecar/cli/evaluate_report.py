@@ -60,7 +60,7 @@ def report_(
     junit: Annotated[Path | None, typer.Option(help="JUnit XML as well, into this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the scores, their thresholds and the signers.
+    """Write an HTML page of scores, thresholds and signers.
 
     The page holds everything and loads nothing. Exit status 3 if a declared suite is not passed or
     was not run.

@@ -89,6 +89,16 @@ def test_every_room_on_the_map_exists() -> None:
     assert [room for room in rooms if not (ROOT / room.strip("/")).exists()] == []
 
 
+def test_every_helper_that_the_readme_of_the_tests_names_is_there() -> None:
+    support = ROOT / "tests" / "support"
+    text = (ROOT / "tests" / "README.md").read_text("utf-8")
+    _, _, helpers = text.partition("## What to start from")
+    packages = "|".join(path.parent.name for path in support.glob("*/__init__.py"))
+    named = re.findall(rf"`({packages})\.([a-z0-9_]+)", helpers)
+    assert len(named) > 10
+    assert [name for name in named if not (support / name[0] / f"{name[1]}.py").exists()] == []
+
+
 def test_no_file_holds_the_marks_of_a_conflict() -> None:
     marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
     kinds = {".md", ".py", ".rego", ".toml", ".yaml", ".yml", ".json", ".proto", ""}
