@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from sidecar.core.assessment import Assessment
-from tests.support.laws import endings, laboratory, policies, universe
+from tests.support.laws import endings, laboratory, policies, requirements, universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
@@ -40,6 +40,7 @@ class Played:
     admitted: int = 0
     asked: int = 0
     sandbox: bool = False
+    requires: bool = False
 
 
 @dataclass(slots=True)
@@ -75,17 +76,20 @@ def play(
     after: Callable[[Gate], None] = lambda _: None,
     *,
     sandbox: bool | None = None,
+    requires: bool | None = None,
     ask: bool = True,
 ) -> Played:
     """Play a seed's history, or the operations given, from the world in which it begins.
 
     After every operation model and code answer every question, and the laws are looked at as
     properties of the step. Ends at the first complaint. ``after`` sees the gate after each;
-    ``sandbox`` states whether there is a laboratory, which else goes with the seed; without ``ask``
-    nothing is asked, for a test that looks at the gate alone.
+    ``sandbox`` states whether there is a laboratory, and ``requires`` whether the operator requires
+    specifications and changes what it requires; else both go with the seed. Without ``ask`` nothing
+    is asked, for a test that looks at the gate alone.
     """
     rng = Random(seed)
-    made = universe.start(rng)
+    required = requirements.drawn(seed) if requires is None else requires
+    made = universe.start(rng, specified=required)
     run, gate, watches = Run(made.world), Gate(), Watches(policies.drawn(seed))
     opened = laboratory.drawn(seed) if sandbox is None else sandbox
     draws = Random(f"sandbox {seed}")
@@ -100,14 +104,17 @@ def play(
         run.hung.add(rng.choice(sorted(made.world.published)))
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
     ends = length + (0 if operations is not None else endings.drawn(seed))
-    played = Played(seed, [], sandbox=opened)
+    played = Played(seed, [], sandbox=opened, requires=required)
+    changes = requirements.changes(seed, length) if required and operations is None else {}
     run.refresh()
     for at in range(ends + 1):
         operation = None
         if at == length + 1:
             endings.begin(author, seed)
         if at > 0:
-            operation = author.next() if operations is None else operations[at - 1]
+            operation = changes.get(at) or (
+                author.next() if operations is None else operations[at - 1]
+            )
             played.operations.append(operation)
             run.apply(operation)
             if isinstance(operation, Restart):
@@ -144,7 +151,7 @@ def shrunk(played: Played) -> Played:
     at = len(kept.operations) - 1
     while at >= 0:
         rest = kept.operations[:at] + kept.operations[at + 1 :]
-        fewer = play(kept.seed, rest, sandbox=kept.sandbox)
+        fewer = play(kept.seed, rest, sandbox=kept.sandbox, requires=kept.requires)
         if fewer.complaint is not None:
             kept = fewer
             at = min(at, len(kept.operations))

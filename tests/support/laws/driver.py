@@ -196,6 +196,7 @@ def _operator(operator: nouns.Operator) -> OperatorTrust:
             for each in operator.floors
         ),
         ADAPTED_NAMES,
+        operator.specified,
     )
 
 

@@ -137,6 +137,16 @@ class SetFloors:
     floors: tuple[Floor, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Require:
+    """The operator changes what it requires: roles, everywhere and in jurisdictions, and whether a
+    manifest must name a specification."""
+
+    roles: tuple[str, ...]
+    jurisdictions: tuple[tuple[str, tuple[str, ...]], ...]
+    specified: bool
+
+
 Operation = (
     Add
     | Arrive
@@ -151,6 +161,7 @@ Operation = (
     | Restart
     | Regrant
     | SetFloors
+    | Require
 )
 
 
@@ -180,7 +191,7 @@ class Run:
                 _toggle(self.hung, operation.authority, operation.hangs)
             case Heartbeat():
                 _toggle(self.mute, operation.authority, operation.stops)
-            case Regrant() | SetFloors():
+            case Regrant() | SetFloors() | Require():
                 self._configure(operation)
             case Wait():
                 self.now += operation.hours
@@ -206,8 +217,16 @@ class Run:
         self.world.files = files
         self.junk += 1
 
-    def _configure(self, operation: Regrant | SetFloors) -> None:
+    def _configure(self, operation: Regrant | SetFloors | Require) -> None:
         operator = self.world.operator
+        if isinstance(operation, Require):
+            self.world.operator = replace(
+                operator,
+                required_roles=operation.roles,
+                jurisdiction_roles=dict(operation.jurisdictions),
+                specified=operation.specified,
+            )
+            return
         if isinstance(operation, SetFloors):
             self.world.operator = replace(operator, floors=operation.floors)
             return

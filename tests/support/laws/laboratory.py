@@ -104,7 +104,9 @@ def open_for(made: Start, rng: Random) -> None:
     parent = next(i for i in made.journal["acme-ml"] if isinstance(i.content, Manifest))
     tuned = universe.manifest(NEW, base=PARENT, parent=parent.digest)
     new = rng.choice((tuned, universe.manifest(NEW)))
-    universe.sign(made, replace(new, shutdown=rng.choice((None, None, 50))), "acme-ml")
+    named = universe.UNDER if made.world.operator.specified else None
+    new = replace(new, shutdown=rng.choice((None, None, 50)), specification=named)
+    universe.sign(made, new, "acme-ml")
 
 
 def declaration(rng: Random, where: tuple[str, ...], sector: str) -> Declaration:

@@ -12,6 +12,7 @@ from tests.support.laws.history import (
     Operation,
     Publish,
     Regrant,
+    Require,
     Restart,
     Rotate,
     Run,
@@ -112,7 +113,7 @@ def _words(ruling: Ruling) -> set[Withdrawal | Failure]:
 
 def _own_act(operation: Operation, authority: str) -> bool:
     """Whether it is the author's, or the operator's, to end a no."""
-    if isinstance(operation, Regrant | SetFloors):
+    if isinstance(operation, Regrant | Require | SetFloors):
         return True
     # What was published before may arrive late: the mirror answers again.
     if isinstance(operation, TakeBack | Publish | Rotate | Mirror):

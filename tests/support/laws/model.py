@@ -36,7 +36,7 @@ from tests.support.laws.nouns import (
 )
 from tests.support.laws.policies import Policy
 from tests.support.laws.reading import Reading, Signer
-from tests.support.laws.ruling import UNSPECIFIED, No, Ruling, refused
+from tests.support.laws.ruling import UNNAMED, UNSPECIFIED, No, Ruling, refused
 from tests.support.laws.specifications import Chain, for_manifest, for_tuning
 from tests.support.laws.succession import in_force
 from tests.support.laws.waivers import usable
@@ -164,7 +164,7 @@ class _Case:
         reading, models, child = self.reading, set[str](), item.content
         assert isinstance(child, Manifest)
         specified: Chain = []
-        missing = bool(child.specification) and not self._specified(child, specified)
+        refusal = self._under(child, specified)
         models.update((child.model, *child.used))
         while child.parent is not None:
             parent = reading.manifests.get(child.parent)
@@ -174,8 +174,7 @@ class _Case:
                 return Part(child.model, item, refusal=refused(2, "manifest_unverified"))
             child = parent.content
             models.update((child.model, *child.used))
-            if child.specification and not self._specified(child, specified):
-                missing = True
+            refusal = refusal or self._under(child, specified)
         answerers = reading.base_answerers(child.base, self.sector, self.asked)
         if child.base in self._known():
             return Part(child.model, item, refusal=refused(2, "manifest_unverified"))
@@ -184,7 +183,7 @@ class _Case:
         found = frozenset(models | {child.base})
         assert isinstance(item.content, Manifest)
         part = Part(item.content.model, item, bound, found, frozenset(answerers), specified)
-        return replace(part, refusal=UNSPECIFIED) if missing else part
+        return replace(part, refusal=refusal)
 
     def _known(self) -> set[str]:
         return {i.content.model for i in self.reading.manifests.values()}  # type: ignore[union-attr]
@@ -192,10 +191,13 @@ class _Case:
     def _parent_signers(self, parent: Item) -> set[Signer]:
         return self.reading.producers(parent, self.sector, ()) & self.reading.agreeing(parent)
 
-    def _specified(self, manifest: Manifest, found: Chain) -> bool:
+    def _under(self, manifest: Manifest, found: Chain) -> Ruling | None:
+        """Why what a manifest says of its specification refuses; the operator may require one."""
+        if not manifest.specification:
+            return UNNAMED if self.reading.world.operator.specified else None
         chain = for_manifest(self.reading, manifest)
         found.extend(chain or [])
-        return chain is not None
+        return UNSPECIFIED if chain is None else None
 
     # ---- Steps 3 to 5, for each name -----------------------------------------------------------
 

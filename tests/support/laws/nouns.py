@@ -112,6 +112,7 @@ class Operator:
     floors: tuple[Floor, ...] = ()
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    specified: bool = False
 
 
 # ---- Evidence -----------------------------------------------------------------------------------

@@ -36,3 +36,4 @@ def refused(step: int, why: str, noes: frozenset[No] = frozenset()) -> Ruling:
 
 
 UNSPECIFIED = refused(3, "specification_unverified")
+UNNAMED = refused(3, "specification_missing")

@@ -141,8 +141,8 @@ def _silence(rng: Random, grant: Grant) -> Grant:
     return replace(grant, silence=rng.choice((None, None, None, "denies", "ignored")))
 
 
-def start(rng: Random) -> Start:
-    """The first hour of a history."""
+def start(rng: Random, *, specified: bool = False) -> Start:
+    """The first hour of a history; ``specified`` states whether a specification is required."""
     operator = Operator(
         grants=grants(rng),
         floors=rng.choice(
@@ -150,6 +150,7 @@ def start(rng: Random) -> Start:
         ),
         required_roles=rng.choice(((), (), ("auditor",))),
         jurisdiction_roles=rng.choice(({}, {}, {"us": ("auditor",)})),
+        specified=specified,
     )
     world = World(operator, {PROD: "acme", DUAL: "acme", GLOBEX: "globex"})
     for name in operator.grants:
@@ -162,9 +163,11 @@ def start(rng: Random) -> Start:
         who = world.credentials[environment]
         sign(made, declaration(environment, jurisdictions), who)
     sign(made, SPECIFICATION, "acme")
-    parent = sign(made, manifest(PARENT), "acme-ml")
+    under = UNDER if specified else None
+    parent = sign(made, replace(manifest(PARENT), specification=under), "acme-ml")
     tuned = manifest(CHILD, base=PARENT, parent=parent.digest)
-    child = sign(made, replace(tuned, specification=rng.choice((UNDER, None))), "acme-ml")
+    named = rng.choice((UNDER, None)) or under
+    child = sign(made, replace(tuned, specification=named), "acme-ml")
     other = sign(made, manifest(OTHER), "globex-ml")
     for item in (parent, child, other):
         complete(made, item, rng)
