@@ -10,7 +10,7 @@ from sidecar.core.assessment import Assessment
 from tests.support.laws import endings, laboratory, policies, requirements, universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
-from tests.support.laws.history import Operation, Restart, Run
+from tests.support.laws.history import Operation, Require, Restart, Run
 from tests.support.laws.laws import Watch
 from tests.support.laws.model import answer
 from tests.support.laws.nouns import Question
@@ -87,8 +87,7 @@ def play(
     specifications and changes what it requires; else both go with the seed. Without ``ask`` nothing
     is asked, for a test that looks at the gate alone.
     """
-    rng = Random(seed)
-    required = requirements.drawn(seed) if requires is None else requires
+    rng, required = Random(seed), requirements.drawn(seed) if requires is None else requires
     made = universe.start(rng, specified=required)
     run, gate, watches = Run(made.world), Gate(), Watches(policies.drawn(seed))
     opened = laboratory.drawn(seed) if sandbox is None else sandbox
@@ -105,16 +104,14 @@ def play(
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
     ends = length + (0 if operations is not None else endings.drawn(seed))
     played = Played(seed, [], sandbox=opened, requires=required)
-    changes = requirements.changes(seed, length) if required and operations is None else {}
+    drawn = _drawn(author, requirements.changes(seed, length) if required else {}, operations)
     run.refresh()
     for at in range(ends + 1):
         operation = None
         if at == length + 1:
             endings.begin(author, seed)
         if at > 0:
-            operation = changes.get(at) or (
-                author.next() if operations is None else operations[at - 1]
-            )
+            operation = drawn(at)
             played.operations.append(operation)
             run.apply(operation)
             if isinstance(operation, Restart):
@@ -132,6 +129,15 @@ def play(
                 played.complaint = Complaint(at, question, text)
                 return played
     return played
+
+
+def _drawn(
+    author: Author, changes: dict[int, Require], operations: Sequence[Operation] | None
+) -> Callable[[int], Operation]:
+    """Return what the operation with a number is: the given one, the operator's, or an author's."""
+    if operations is not None:
+        return lambda at: operations[at - 1]
+    return lambda at: changes.get(at) or author.next()
 
 
 def _difference(ruling: Ruling, found: Assessment) -> str | None:
