@@ -1,4 +1,4 @@
-"""Checks the validity of the gateway's certificate, those in Envoy, and the client's SVID."""
+"""Checks when certificates end: the gateway's, Envoy's, the client's, and those for sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
@@ -16,6 +15,9 @@ from sidecar.core.window import rfc3339
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.http_client import SECONDS, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
+from sidecar.tls.validity import certificates_of
+from sidecar.trust.config import TrustConfigError, load
+from sidecar.trust.source_config import DirectorySourceConfig
 
 _RENEW = "Have it renewed; short-lived certificates need their agent running."
 _NAME = "certificates"
@@ -23,31 +25,82 @@ _NAME = "certificates"
 
 def certificates(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that every certificate is valid now, and for a fifth of its lifetime more."""
-    found: list[tuple[str, x509.Certificate]] = []
-    notes = []
     try:
-        if installation.gateway.tls is None:
-            notes.append("the gateway speaks plain HTTP")
-        else:
-            found.append(("the gateway's", _presented(installation)))
-        if installation.tls.certificate is not None:
-            found.append(("the client's", _read(installation.tls.certificate)))
+        found, notes = _gateways(installation)
     except (OSError, ValueError) as error:
-        return (
-            fail(
-                _NAME, f"{installation.gateway}: {error}", "Check --gateway, --ca, --client-cert."
-            ),
-        )
+        found, notes = [], []
+        unread = [
+            fail(_NAME, f"{installation.gateway}: {error}", "Check --gateway, --ca, --client-cert.")
+        ]
+    else:
+        unread = []
     now = datetime.now(UTC)
-    problems = [line for whose, leaf in found for line in _problems(whose, leaf, now)]
-    problems += list(_loaded(installation, now))
-    if problems:
-        return tuple(problems)
     notes += [
         f"{whose} holds until {rfc3339(leaf.not_valid_after_utc)}{_spiffe(leaf)}"
         for whose, leaf in found
     ]
-    return (ok(_NAME, "; ".join(notes)),)
+    own = tuple(_of_sources(installation))
+    if own:
+        whose, first = min(own, key=lambda each: each[1].not_valid_after_utc)
+        ends = rfc3339(first.not_valid_after_utc)
+        notes.append(f"of {len(own)} for sources, the first to end is {whose}, at {ends}")
+    problems = [
+        line
+        for whose, leaf in (*found, *_roots(installation), *own)
+        for line in _held(whose, leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
+    ]
+    problems += [*unread, *_loaded(installation, now)]
+    return tuple(problems) or (ok(_NAME, "; ".join(notes)),)
+
+
+def _gateways(installation: Installation) -> tuple[list[tuple[str, x509.Certificate]], list[str]]:
+    """Return the certificates of the connection to the gateway, and what else is to be noted.
+
+    Raises:
+        OSError: The gateway presents none, or a file cannot be read.
+        ValueError: One is malformed.
+    """
+    tls = installation.tls
+    found, notes = [], []
+    if installation.gateway.tls is None:
+        notes.append("the gateway speaks plain HTTP")
+    else:
+        found.append(("the gateway's", _presented(installation)))
+    if tls.certificate is not None:
+        found.append(("the client's", certificates_of(tls.certificate)[0]))
+    return found, notes
+
+
+def _roots(installation: Installation) -> Iterator[tuple[str, x509.Certificate]]:
+    """Yield the last of the roots in ``--ca``; what else is wrong with them, the canaries name."""
+    if installation.tls.ca is not None:
+        with suppress(OSError, ValueError):
+            roots = certificates_of(installation.tls.ca)
+            yield f"--ca {installation.tls.ca}", max(roots, key=_until)
+
+
+def _of_sources(installation: Installation) -> Iterator[tuple[str, x509.Certificate]]:
+    """Yield, for each file that ``trust.yaml`` names, the certificate with which it ends.
+
+    A chain ends with the first of its certificates, a bundle of CAs with the last. What cannot be
+    read is named by the check of the sources.
+    """
+    if installation.config is None:
+        return
+    with suppress(TrustConfigError):
+        trusted = load(installation.config.trust)
+        sources = [*(each.source for each in trusted.authorities), *trusted.evidence]
+        read = [each for each in sources if not isinstance(each, DirectorySourceConfig)]
+        for path in dict.fromkeys(each.certificate for each in read if each.certificate):
+            with suppress(OSError, ValueError):
+                yield str(path), min(certificates_of(path), key=_until)
+        for path in dict.fromkeys(each.ca for each in read if each.ca):
+            with suppress(OSError, ValueError):
+                yield str(path), max(certificates_of(path), key=_until)
+
+
+def _until(certificate: x509.Certificate) -> datetime:
+    return certificate.not_valid_after_utc
 
 
 def _presented(installation: Installation) -> x509.Certificate:
@@ -68,12 +121,7 @@ def _presented(installation: Installation) -> x509.Certificate:
     return x509.load_der_x509_certificate(der)
 
 
-def _read(path: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificates(path.read_bytes())[0]
-
-
-def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Diagnosis]:
-    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+def _held(whose: str, begin: datetime, end: datetime, now: datetime) -> Iterator[Diagnosis]:
     if not begin <= now < end:
         yield fail(_NAME, f"{whose} holds from {rfc3339(begin)} to {rfc3339(end)}", _RENEW)
     elif end - now < (end - begin) / 5:
@@ -88,9 +136,10 @@ def _loaded(installation: Installation, now: datetime) -> Iterator[Diagnosis]:
             return
         for entry in reply.json()["certificates"]:
             for part in (*entry.get("cert_chain", []), *entry.get("ca_cert", [])):
-                end = datetime.fromisoformat(part["expiration_time"])
-                if end <= now:
-                    yield fail(_NAME, f"Envoy's {part['path']} ended at {rfc3339(end)}", _RENEW)
+                begin, end = (
+                    datetime.fromisoformat(part[name]) for name in ("valid_from", "expiration_time")
+                )
+                yield from _held(f"Envoy's {part['path']}", begin, end, now)
 
 
 def _spiffe(leaf: x509.Certificate) -> str:

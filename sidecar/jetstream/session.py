@@ -17,11 +17,13 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from sidecar.jetstream import login
 from sidecar.jetstream.config import NatsConfig
 from sidecar.jetstream.errors import JetStreamError
+from sidecar.tls.validity import not_in_force
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -120,7 +122,15 @@ class Session:
         except JetStreamError:
             raise
         except Exception as error:
-            raise JetStreamError(f"{what}: {_reason(error)}") from error
+            raise JetStreamError(f"{what}: {_reason(error)}{self._expired()}") from error
+
+    def _expired(self) -> str:
+        """Return which of our own files have a certificate that is not in force.
+
+        A server that refuses one only closes the connection, as TLS 1.3 has it.
+        """
+        own = (self.config.ca, self.config.certificate)
+        return not_in_force((path for path in own if path is not None), datetime.now(UTC))
 
     def close(self) -> None:
         """Close the connection and end the thread; the next call starts over."""

@@ -14,11 +14,12 @@ import threading
 import time
 import urllib.request
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from sidecar.tls.validity import not_in_force
 from sidecar.trust.http_connection import Connection, HttpLimits, Proxy
 from sidecar.trust.source import SourceError, SourceMissingError
 from sidecar.trust.source_config import ENVIRONMENT, HttpsSourceConfig
@@ -134,13 +135,18 @@ class HttpClient:
                 finally:
                     answer.close()
         except ssl.SSLCertVerificationError as error:
-            raise SourceError(
-                f"{name}: the server's certificate: {error.verify_message}"
-            ) from error
+            text = f"the server's certificate: {error.verify_message}{self._expired()}"
+            raise SourceError(f"{name}: {text}") from error
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= until:
                 raise SourceError(f"{name}: not complete after {self.limits.total:g} s") from error
-            raise _AgainError(_reason(error)) from error
+            own = self._expired() if isinstance(error, ssl.SSLError) else ""
+            raise _AgainError(_reason(error) + own) from error
+
+    def _expired(self) -> str:
+        """Return which of our own files have a certificate that is not in force."""
+        own = (self._config.ca, self._config.certificate)
+        return not_in_force((path for path in own if path is not None), datetime.now(UTC))
 
     def _read(
         self, name: str, answer: http.client.HTTPResponse, max_bytes: int, etag: str | None

@@ -51,9 +51,9 @@ class HttpsServer:
         self.answered.clear()
 
 
-def certificate(folder: Path, issuer: Issuer, name: str) -> Path:
-    """Write a certificate for ``localhost`` with its key, in one PEM file."""
-    made, key = issuer.x509_svid(now=datetime.now(UTC), dns=("localhost",))
+def certificate(folder: Path, issuer: Issuer, name: str, now: datetime | None = None) -> Path:
+    """Write a certificate for ``localhost`` with its key, in one PEM file; it holds for an hour."""
+    made, key = issuer.x509_svid(now=now or datetime.now(UTC), dns=("localhost",))
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -105,11 +105,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path, *, client_ca: Path | None = None) -> Iterator[HttpsServer]:
+def serving(
+    folder: Path, *, client_ca: Path | None = None, issuer: Issuer | None = None
+) -> Iterator[HttpsServer]:
     """Serve ``folder/files`` over TLS, with client certificates of ``client_ca`` if given."""
     files = folder / "files"
     files.mkdir(exist_ok=True)
-    issuer = Issuer()
+    issuer = issuer or Issuer()
     ca = folder / "ca.pem"
     ca.write_text(pem(issuer.root(datetime.now(UTC))))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -17,8 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "durable": set(),
     "formats": {"core", "durable"},
     "daemon": set(),
-    "jetstream": set(),
-    "tls": set(),
+    "jetstream": {"tls"},
+    "tls": {"core"},
     "destinations": {"durable", "formats", "jetstream"},
     "resources": set(),
     "providers": {"core"},
@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_pb",
     },
     "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
-    "trust": {"core", "formats", "durable", "providers", "jetstream"},
+    "trust": {"core", "formats", "durable", "providers", "jetstream", "tls"},
     "authority": {"core", "destinations", "formats", "durable", "identity"},
     "binding": {"core", "formats", "durable", "evaluation", "providers"},
     "binder": {
@@ -90,6 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "formats",
         "service",
         "resources",
+        "tls",
         "trust",
     },
     "cli": {

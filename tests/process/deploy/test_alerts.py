@@ -22,11 +22,13 @@ from sidecar.binder.job_records import Progress
 from sidecar.binder.metrics import ATTEMPTS, WEBHOOKS
 from sidecar.core.reasons import Reason
 from sidecar.observe.metrics import REGISTRATION_RESULTS
+from tests.support.envoy_metrics import ENVOYS
 
 ROOT = repository_root()
 RULES: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text("utf-8"))[
     "groups"
 ][0]["rules"]
+UNIT_TESTS = ("alerts_test.yml", "alerts_days_test.yml")
 PROMTOOL = shutil.which("promtool")
 
 
@@ -49,7 +51,7 @@ def exposed() -> dict[str, frozenset[str]]:
     rows = re.findall(
         r"`(admissibility_\w+)(?:\{([\w,]*)\})?` \| (\w+)", metrics_page.page(), re.ASCII
     )
-    found: dict[str, frozenset[str]] = {}
+    found = dict(ENVOYS)
     for name, labels, kind in rows:
         own = frozenset(filter(None, labels.split(","))) | {"instance", "job"}
         samples = {f"{name}_bucket": own | {"le"}} if kind == "histogram" else {name: own}
@@ -73,7 +75,7 @@ VALUES: dict[tuple[str, str], frozenset[str]] = {
     ),
 }
 JOBS = {"gate", "binder", "relay"}
-SELECTOR = re.compile(r"\b((?:admissibility_\w+|up)\b)(?:\{([^}]*)\})?")
+SELECTOR = re.compile(r"\b((?:(?:admissibility|envoy)_\w+|up)\b)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(=~|!=|=)\s*"([^"]*)"')
 GROUPING = re.compile(r"\b(?:by|on) \(([\w, ]+)\)")
 
@@ -159,15 +161,15 @@ def test_every_panel_of_the_dashboard_asks_for_what_a_program_exposes() -> None:
 
 
 def test_every_rule_fires_in_a_unit_test_of_the_rules() -> None:
-    tried = (ROOT / "deploy/alerts_test.yml").read_text("utf-8")
-    fired = set(re.findall(r'\{alertname="(\w+)"\}\', value: 1\}', tried))
+    tried = "".join((ROOT / "deploy" / name).read_text("utf-8") for name in UNIT_TESTS)
+    fired = set(re.findall(r'\{alertname="(\w+)"(?:, \w+="[\w-]+")?\}\', value: 1\}', tried))
     assert {rule["alert"] for rule in RULES} == fired
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian package prometheus) is not on PATH")
 def test_the_rules_are_valid_and_their_unit_tests_hold() -> None:
     assert PROMTOOL is not None
-    for command in (("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")):
+    for command in (("check", "rules", "alerts.yml"), ("test", "rules", *UNIT_TESTS)):
         ran = subprocess.run(
             [PROMTOOL, *command], cwd=ROOT / "deploy", capture_output=True, text=True, check=False
         )

@@ -12,12 +12,14 @@ from urllib.parse import quote, unquote
 
 import pytest
 from cryptography import x509
+from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.core.call import Credential
 from sidecar.extract import check_request
 from sidecar.identity import credential, x509_svid, xfcc
 from sidecar.identity.trust_bundles import DomainRoots, TrustBundles
 from tests.process.envoy.sites import BODY, CREDENTIAL, DOMAIN, WORKLOAD, Wired, wire
+from tests.support.envoy_metrics import ENVOYS
 from tests.support.site.envoy import request_bytes
 from tests.support.site.spiffe import TrustDomain
 
@@ -104,3 +106,18 @@ def test_plain_http_to_the_mtls_listener_is_not_answered(mutual_tls: Wired) -> N
         except ConnectionError:
             received = b""
     assert (received, mutual_tls.gate.asked) == (b"", [])
+
+
+def test_envoy_counts_down_to_the_end_of_its_certificate_under_the_name_of_the_alert(
+    mutual_tls: Wired,
+) -> None:
+    """An alert about a metric, or with a label, that Envoy does not have would never fire."""
+    status, text = mutual_tls.envoy.ask_admin("/stats/prometheus?filter=ssl.certificate")
+    found = [
+        (each.name, frozenset(each.labels) | {"instance", "job"}, each.value)
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    ]
+    assert status == 200
+    assert {(name, labels) for name, labels, _ in found} == {*ENVOYS.items()}
+    assert all(datetime.now(UTC) < datetime.fromtimestamp(end, UTC) for _, _, end in found)

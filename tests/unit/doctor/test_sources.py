@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import permissions
-from sidecar.doctor.http_client import HttpAddress
-from sidecar.doctor.installation import Installation
 from sidecar.doctor.sources import evidence_folders, sources
-from sidecar.service.config import SidecarConfig
 from tests.support.https_server import HttpsServer, serving
+from tests.unit.doctor.files import installation
 from tests.unit.trust.operator import Operator
 
 REMEDY = (
@@ -28,13 +25,6 @@ REMEDY = (
 def server(tmp_path: Path) -> Iterator[HttpsServer]:
     with serving(tmp_path) as found:
         yield found
-
-
-def installation(operator: Operator) -> Installation:
-    operator.path.write_text(yaml.safe_dump(operator.value))
-    config = SidecarConfig.model_validate({"trust": operator.path, "policies": "policies"})
-    nowhere = HttpAddress("127.0.0.1", 1)
-    return Installation(operator.path, config, "", nowhere, nowhere, nowhere, nowhere)
 
 
 def examined(operator: Operator) -> tuple[Diagnosis, ...]:
