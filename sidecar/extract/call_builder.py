@@ -120,11 +120,11 @@ def _check_named(
         return
     if len(models) + len(tuned) > MAX_MODELS:
         raise malformed(f"more than {MAX_MODELS} models are named")
-    wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
+    main_role = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
     main = {
         entry.value: entry.where
         for entry in found
-        if entry.role is wanted and entry.where in MAIN and given(entry)
+        if entry.role is main_role and entry.where in MAIN and given(entry)
     }
     if len(main) > 1:
         raise _different(main, operation)

@@ -85,9 +85,9 @@ def examine(request: HttpRequest, options: ExtractOptions) -> Examined:
         AdmissibilityError: Any code of step 0.
     """
     matched = match(request, options.opened)
-    wanted = options.stored_inputs(matched.api)
-    inside = _inside(request, matched.operation, options.max_body_bytes, wanted)
-    return _examined(request, matched, inside, options)
+    stored = options.stored_inputs(matched.api)
+    in_body = _named_in_body(request, matched.operation, options.max_body_bytes, stored)
+    return _examined(request, matched, in_body, options)
 
 
 def match(request: HttpRequest, opened: Collection[str]) -> Matched:
@@ -149,16 +149,16 @@ def examine_json(
     Raises:
         AdmissibilityError: As ``examine``.
     """
-    inside = _from_json(matched.operation, body, options.stored_inputs(matched.api))
-    return _examined(request, matched, inside, options)
+    in_body = _from_json(matched.operation, body, options.stored_inputs(matched.api))
+    return _examined(request, matched, in_body, options)
 
 
 def _examined(
-    request: HttpRequest, matched: Matched, inside: tuple[FoundValue, ...], options: ExtractOptions
+    request: HttpRequest, matched: Matched, in_body: tuple[FoundValue, ...], options: ExtractOptions
 ) -> Examined:
     if options.ignore_body_model and matched.operation.path_decides:
-        inside = tuple(_ignored(entry) for entry in inside)
-    found = (*matched.named, *inside)
+        in_body = tuple(_ignored(entry) for entry in in_body)
+    found = (*matched.named, *in_body)
     return Examined(remembered_call(request, matched.api, matched.operation, found), found)
 
 
@@ -177,7 +177,7 @@ def _check_open(operation: Operation, opened: Collection[str]) -> None:
         )
 
 
-def _inside(
+def _named_in_body(
     request: HttpRequest, operation: Operation, max_bytes: int, inputs: StoredInputs
 ) -> tuple[FoundValue, ...]:
     """Return the values that the body names."""

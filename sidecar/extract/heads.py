@@ -50,8 +50,8 @@ class Heads:
         self._read = (VALUES | {credential_header} | _PSEUDO) - {REQUEST_ID, LENGTH}
         self._known: dict[Key, Head] = {}
 
-    def lines(self, message: pb.CheckRequest) -> tuple[Key, str | None, str] | None:
-        """Take the head of a message apart.
+    def split(self, message: pb.CheckRequest) -> tuple[Key, str | None, str] | None:
+        """Split the head of a message into what it is remembered by and what varies.
 
         Returns:
             What it is remembered by, the value of ``content-length`` (``None`` without one), and
@@ -95,7 +95,7 @@ class Heads:
         """Remember a head that passed step 0, if its body is JSON.
 
         Args:
-            key: What ``lines`` returned for it.
+            key: What ``split`` returned for it.
             request: The request, without its body.
             matched: Its operation.
         """

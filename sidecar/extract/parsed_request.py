@@ -78,12 +78,12 @@ class ParsedRequest:
     Attributes:
         request: The request without its body, its length and its id; ``None`` if it could not be
             parsed. Requests with the same head may share it.
-        found: The call that it makes, or the code and message of the refusal.
+        outcome: The call that it makes, or the code and message of the refusal.
         request_id: Envoy's, for the log.
     """
 
     request: HttpRequest | None
-    found: Call | Refusal
+    outcome: Call | Refusal
     request_id: str = ""
 
 
@@ -122,47 +122,47 @@ def parse(
         options: The settings.
         heads: The heads that passed with these settings; ``None`` remembers none.
     """
-    lines = None if heads is None else heads.lines(message)
-    if heads is None or lines is None:
-        return _parse(message, options, None, None)
-    key, length, request_id = lines
+    split = None if heads is None else heads.split(message)
+    if heads is None or split is None:
+        return _parse_whole(message, options, None, None)
+    key, length, request_id = split
     head, body = heads.find(key), message.attributes.request.http.raw_body
     if head is None or not body:
-        return _parse(message, options, heads, key)
+        return _parse_whole(message, options, heads, key)
     request = head.request
     try:
         check_bytes(body, length, max_bytes=options.extraction.max_body_bytes)
-        found = examine_json(request, head.matched, body, options.extraction)
+        examined = examine_json(request, head.matched, body, options.extraction)
     except AdmissibilityError as error:
         return ParsedRequest(request, (error.reason, error.message), request_id)
-    return ParsedRequest(request, _marked(found.call, request), request_id)
+    return ParsedRequest(request, _with_sandbox(examined.call, request), request_id)
 
 
-def _parse(
+def _parse_whole(
     message: pb.CheckRequest, options: ReadOptions, heads: Heads | None, key: Key | None
 ) -> ParsedRequest:
-    """Parse all of a message, and remember its head."""
+    """Parse head and body of a message, and remember the head by ``key``."""
     request = None
     try:
         request = check_request.read(message, credential_header=options.credential_header)
         call = extract(request, options.extraction)
     except AdmissibilityError as error:
-        refused = error.reason, error.message
+        refusal = error.reason, error.message
         if request is None:
-            return ParsedRequest(None, refused)
-        return ParsedRequest(_bare(request), refused, request.request_id)
-    bare = _bare(request)
+            return ParsedRequest(None, refusal)
+        return ParsedRequest(_head_of(request), refusal, request.request_id)
+    head = _head_of(request)
     if heads is not None and key is not None:
-        heads.remember(key, bare, match(bare, options.extraction.opened))
-    return ParsedRequest(bare, _marked(call, request), request.request_id)
+        heads.remember(key, head, match(head, options.extraction.opened))
+    return ParsedRequest(head, _with_sandbox(call, request), request.request_id)
 
 
-def _marked(call: Call, request: HttpRequest) -> Call:
+def _with_sandbox(call: Call, request: HttpRequest) -> Call:
     """Return the call with the mark of a sandbox, where the route is one."""
     return replace(call, sandbox=True) if request.sandbox else call
 
 
-def _bare(request: HttpRequest) -> HttpRequest:
+def _head_of(request: HttpRequest) -> HttpRequest:
     """Return what requests with the same head share."""
     return replace(
         request,

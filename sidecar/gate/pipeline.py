@@ -118,10 +118,10 @@ class Pipeline:
         parsed = parse(message, self.read_options, self.heads)
         context.parsed, context.request = parsed, parsed.request
         context.reached("parse")
-        if not isinstance(parsed.found, Call):
-            raise AdmissibilityError(*parsed.found)
+        if not isinstance(parsed.outcome, Call):
+            raise AdmissibilityError(*parsed.outcome)
         assert parsed.request is not None
-        return self._find_lease(parsed.request, parsed.found, context)
+        return self._find_lease(parsed.request, parsed.outcome, context)
 
     def _find_lease(
         self, request: HttpRequest, call: Call, context: DecisionContext
@@ -164,10 +164,10 @@ class Pipeline:
         with self.in_flight.take(body_size(message)):
             context.resume()
             parsed = context.parsed or await self._parse(message, context)
-            if not isinstance(parsed.found, Call):
-                raise AdmissibilityError(*parsed.found)
+            if not isinstance(parsed.outcome, Call):
+                raise AdmissibilityError(*parsed.outcome)
             assert parsed.request is not None
-            return await self._decide(parsed.request, parsed.found, context)
+            return await self._decide(parsed.request, parsed.outcome, context)
 
     async def _parse(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
         options = self.read_options

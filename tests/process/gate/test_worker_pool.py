@@ -98,7 +98,7 @@ def test_a_large_body_is_read_as_it_would_be_here() -> None:
     found = asyncio.run(story())
     assert found == [here(each) for each in asked]
     told = [each for each in found if isinstance(each, ParsedRequest)]
-    assert [isinstance(each.found, Call) for each in told] == [
+    assert [isinstance(each.outcome, Call) for each in told] == [
         *(True, True, True, False, False, False, False, False, True, False)
     ]
     assert [each.request is None for each in told] == [*[False] * 9, True]
@@ -130,7 +130,7 @@ def test_a_body_that_came_as_text_is_read_as_well() -> None:
 
     found = asyncio.run(story())
     assert found == here(asked)
-    assert here(asked).found == Call("openai", "chat.completions", ("m",))
+    assert here(asked).outcome == Call("openai", "chat.completions", ("m",))
 
 
 def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(

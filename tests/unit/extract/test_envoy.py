@@ -138,9 +138,9 @@ def test_only_the_route_makes_a_call_one_of_the_sandbox() -> None:
         if told is not None:
             message.attributes.context_extensions["sandbox"] = told
         parsed = parse(message, ReadOptions(HEADER, ExtractOptions(1 << 20)))
-        assert isinstance(parsed.found, Call)
+        assert isinstance(parsed.outcome, Call)
         assert parsed.request is not None
-        assert (parsed.found.sandbox, parsed.request.sandbox) == (told is not None,) * 2
+        assert (parsed.outcome.sandbox, parsed.request.sandbox) == (told is not None,) * 2
 
 
 @pytest.mark.parametrize("told", ["", "false", "True", "yes"])

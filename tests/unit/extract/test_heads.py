@@ -23,8 +23,8 @@ EXTENSIONS = ("provider", "api", "trusted_forwarder", "sandbox", "any")
 
 
 def held(heads: Heads, message: pb.CheckRequest) -> bool:
-    lines = heads.lines(message)
-    return lines is not None and heads.find(lines[0]) is not None
+    split = heads.split(message)
+    return split is not None and heads.find(split[0]) is not None
 
 
 def question(number: int = 1, **changes: Any) -> pb.CheckRequest:
@@ -36,7 +36,7 @@ def question(number: int = 1, **changes: Any) -> pb.CheckRequest:
 def test_a_head_is_remembered_whatever_varies_in_it() -> None:
     heads = Heads(HEADER)
     first, second = (parse(question(number), OPTIONS, heads) for number in (1, 200))
-    assert isinstance(second.found, Call)
+    assert isinstance(second.outcome, Call)
     assert second.request is first.request
     assert (first.request_id, second.request_id) == ("r-1", "r-200")
     assert second == parse(question(200), OPTIONS)
@@ -68,9 +68,9 @@ def test_a_head_that_differs_in_what_is_read_is_another(name: str) -> None:
 def test_every_context_extension_belongs_to_the_head(name: str) -> None:
     heads = Heads(HEADER)
     message = question()
-    before = heads.lines(message)
+    before = heads.split(message)
     message.attributes.context_extensions[name] = "true"
-    after = heads.lines(message)
+    after = heads.split(message)
     assert before is not None
     assert after is not None
     assert before[0] != after[0]
@@ -80,7 +80,7 @@ def test_a_remembered_head_of_a_sandbox_route_is_one() -> None:
     heads = Heads(HEADER)
     message = question()
     message.attributes.context_extensions["sandbox"] = "true"
-    calls = [parse(message, OPTIONS, heads).found for _ in range(2)]
+    calls = [parse(message, OPTIONS, heads).outcome for _ in range(2)]
     assert [isinstance(call, Call) and call.sandbox for call in calls] == [True, True]
 
 
@@ -90,7 +90,7 @@ def test_every_value_that_is_read_belongs_to_the_head(name: str) -> None:
         return question(headers=[(name, value)], drop=(name,))
 
     heads = Heads(HEADER)
-    kept = [heads.lines(message(value)) for value in ("identity", "other")]
+    kept = [heads.split(message(value)) for value in ("identity", "other")]
     assert kept[0] is not None
     assert kept[1] is not None
     assert kept[0][0] != kept[1][0]
