@@ -37,7 +37,7 @@ from sidecar.observe.lease_metrics import End
 from sidecar.observe.outcome import SharedOutput
 
 MAX_ASSESSMENTS = 4096
-_APPLIED = timedelta(seconds=1)
+_SAME_VALIDITY = timedelta(seconds=1)
 """How long the validity computed for one request is given to others; it only grows with time."""
 
 
@@ -67,13 +67,13 @@ class CallAssessment:
     """An assessment for one credential and call.
 
     Attributes:
-        assessed: What it was made from.
+        made_from: The assessment that is used again, for any caller of the environment.
         assessment: The assessment for the credential.
         at: The time for which its validity was computed.
         shared: What the records and responses of its allows have in common.
     """
 
-    assessed: ReusableAssessment
+    made_from: ReusableAssessment
     assessment: Assessment
     at: datetime
     shared: SharedOutput = field(default_factory=SharedOutput)
@@ -84,7 +84,7 @@ class CallAssessment:
         """Return the facts of a request; but for time and nonce, the same objects each time."""
         proven = self._proven
         if proven is None:
-            self._proven = proven = self.assessed.facts(call, credential, now, nonce)
+            self._proven = proven = self.made_from.facts(call, credential, now, nonce)
         return Facts(
             proven.request,
             proven.environment,
@@ -119,9 +119,13 @@ class Assessments:
     """
 
     def __init__(self, most: int = MAX_ASSESSMENTS) -> None:
-        self._others: LeaseTable[tuple[reuse.Caller, Call], ReusableAlternatives] = LeaseTable(most)
-        self._table: LeaseTable[tuple[reuse.Caller, Call], ReusableAssessment] = LeaseTable(most)
-        self._applied: LeaseTable[tuple[Credential, Call], CallAssessment] = LeaseTable(most)
+        self._alternatives: LeaseTable[tuple[reuse.Caller, Call], ReusableAlternatives] = (
+            LeaseTable(most)
+        )
+        self._by_question: LeaseTable[tuple[reuse.Caller, Call], ReusableAssessment] = LeaseTable(
+            most
+        )
+        self._by_call: LeaseTable[tuple[Credential, Call], CallAssessment] = LeaseTable(most)
 
     def assess(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
@@ -138,9 +142,9 @@ class Assessments:
             The assessment for this credential and time.
         """
         if now < credential.expires:
-            applied = self._apply(call, credential, snapshot, now)
-            if applied is not None:
-                return applied
+            found = self._find(call, credential, snapshot, now)
+            if found is not None:
+                return found
         question = reuse.question(call)
         key = reuse.caller(credential), question
         state, reads = recording(snapshot.state)
@@ -149,27 +153,27 @@ class Assessments:
         until = now if change is None else change
         made = ReusableAssessment(reads, snapshot.mark, now, until, assessment)
         if change is not None:
-            self._table.put(key, made)
+            self._by_question.put(key, made)
         return CallAssessment(made, assessment, now)
 
-    def _apply(
+    def _find(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
     ) -> CallAssessment | None:
-        """Apply what was assessed of the same question; ``None`` where nothing holds."""
-        applied = self._applied.find(
-            (credential, call), lambda held: held.assessed.lapsed(snapshot, now)
+        """Find an assessment of the same question that still holds; ``None`` without one."""
+        found = self._by_call.find(
+            (credential, call), lambda held: held.made_from.lapsed(snapshot, now)
         )
-        if applied is None:
+        if found is None:
             key = reuse.caller(credential), reuse.question(call)
-            kept = self._table.find(key, lambda held: held.lapsed(snapshot, now))
+            kept = self._by_question.find(key, lambda held: held.lapsed(snapshot, now))
             if kept is None:
                 return None
-            applied = CallAssessment(kept, reuse.reused(kept.assessment, credential, now), now)
-            self._applied.put((credential, call), applied)
-        elif not applied.at <= now < applied.at + _APPLIED:
-            applied.assessment = reuse.reused(applied.assessed.assessment, credential, now)
-            applied.at = now
-        return applied
+            found = CallAssessment(kept, reuse.reused(kept.assessment, credential, now), now)
+            self._by_call.put((credential, call), found)
+        elif not found.at <= now < found.at + _SAME_VALIDITY:
+            found.assessment = reuse.reused(found.made_from.assessment, credential, now)
+            found.at = now
+        return found
 
     def others(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
@@ -187,7 +191,7 @@ class Assessments:
         """
         question = reuse.question(call)
         key = reuse.caller(credential), question
-        kept = self._others.find(key, lambda held: held.lapsed(snapshot, now))
+        kept = self._alternatives.find(key, lambda held: held.lapsed(snapshot, now))
         if kept is None:
             state, reads = recording(snapshot.state)
             found = tuple(proofs(question, credential, state, now))[1:]
@@ -195,12 +199,12 @@ class Assessments:
             mark = snapshot.mark
             assessed = tuple(ReusableAssessment(reads, mark, now, until, each) for each in found)
             kept = ReusableAlternatives(reads, mark, now, until, assessed)
-            self._others.put(key, kept)
+            self._alternatives.put(key, kept)
         for each in kept.found:
             yield CallAssessment(each, reuse.reused(each.assessment, credential, now), now)
 
     def clear(self) -> None:
         """Drop every assessment."""
-        self._others.clear(End.CLOCK)
-        self._table.clear(End.CLOCK)
-        self._applied.clear(End.CLOCK)
+        self._alternatives.clear(End.CLOCK)
+        self._by_question.clear(End.CLOCK)
+        self._by_call.clear(End.CLOCK)

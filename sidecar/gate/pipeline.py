@@ -282,22 +282,24 @@ class Pipeline:
     async def _judge_one(
         self, snapshot: Snapshot, call: Call, caller: Credential, context: DecisionContext
     ) -> Decision:
+        """Decide about one call by its lease, else by the predicate and the policies."""
         now, engine = context.progress.at, self.policies.identity()
         context.note(call=call)
         context.shared = None
+        # ``find_lease`` looked already; what is decided next was not looked for.
         missed, context.lease_missed = context.lease_missed, False
         lease = None if missed else self.leases.find(caller, call, snapshot, engine, now)
         if lease is not None:
             context.note(assessment=lease.decision.assessment)
             return renew(lease.decision, context.progress)
-        applied = self.assessments.assess(call, caller, snapshot, now)
-        context.reached("assess", assessment=applied.assessment)
-        if applied.assessment.admissible:
-            decision, applied = await self._ask_policies(snapshot, call, caller, applied, context)
+        assessed = self.assessments.assess(call, caller, snapshot, now)
+        context.reached("assess", assessment=assessed.assessment)
+        if assessed.assessment.admissible:
+            decision, assessed = await self._ask_policies(snapshot, call, caller, assessed, context)
         else:
             decision = inadmissible(context.progress)
         if engine is not None and self.policies.identity() is engine:
-            self.leases.put(decision, applied.assessed.reads, snapshot, engine)
+            self.leases.put(decision, assessed.made_from.reads, snapshot, engine)
         return decision
 
     async def _ask_policies(
@@ -331,18 +333,18 @@ class Pipeline:
         self,
         call: Call,
         caller: Credential,
-        applied: CallAssessment,
+        assessed: CallAssessment,
         context: DecisionContext,
         *,
         again: bool = False,
     ) -> Decision:
         """Ask the policies about one choice of evidence."""
-        facts = applied.facts(call, caller, context.progress.at, secrets.token_hex(16))
+        facts = assessed.facts(call, caller, context.progress.at, secrets.token_hex(16))
         context.asks(facts, again=again)
         verdict = await self.policies.ask(facts)
         context.reached("policy")
-        decision = decide(context.progress, verdict, applied.assessed.until)
-        context.shared = applied.shared_output(decision) if decision.allowed else None
+        decision = decide(context.progress, verdict, assessed.made_from.until)
+        context.shared = assessed.shared_output(decision) if decision.allowed else None
         return decision
 
 

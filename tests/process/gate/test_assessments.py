@@ -22,7 +22,7 @@ LATER = NOW + timedelta(seconds=20)
 
 @dataclass
 class Scene:
-    """A world, the assessments of a gate, and how often the predicate was applied."""
+    """A world, the assessments of a gate, and how often the predicate was asked."""
 
     world: World = field(default_factory=admitted_world)
     kept: Assessments = field(default_factory=Assessments)
