@@ -13,14 +13,14 @@ from typing import Annotated, Any
 
 import requests
 import typer
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.plain_console import PlainConsole
-from sidecar.cli.tables import drawn, show_table, stdout
+from sidecar.cli.tables import fitted, show_table, stdout
 from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically
 from sidecar.fleet import fleet_file
@@ -28,13 +28,15 @@ from sidecar.fleet.fleet_file import PinnedGate
 from sidecar.fleet.metrics import FleetMetrics
 from sidecar.fleet.reading import GateReading, PublishedEdition, fetched, read_fleet
 from sidecar.fleet.statement import AuthorityInForce, first_seen
+from sidecar.fleet.watch import AGAIN_SECONDS, FleetWatch
 
 FleetOption = Annotated[
     Path,
     typer.Option("--fleet", envvar="ADMIT_FLEET", help="The gates, each with its pinned key."),
 ]
 DEFAULT_FLEET = Path("fleet.yaml")
-_AGAIN_SECONDS = 0.5
+MAX_ROWS = 100
+"""Of a larger fleet, ``wait_in_force`` ends with those gates alone that lack what it waited for."""
 
 
 def fleet(
@@ -110,29 +112,51 @@ def wait_in_force(
         FleetError: The fleet cannot be read.
     """
     gates, until = fleet_file.load(path), time.monotonic() + timeout
-    done: dict[PinnedGate, GateReading] = {}
+    last: dict[PinnedGate, GateReading] = {}
     edition = _later(PublishedEdition(authority, version, frozenset()), published)
     console = PlainConsole(stderr=True, highlight=False)
     live = Live(console=console, auto_refresh=False, transient=True)
-    headings = ("gate", "in force", "version", "problem")
-    with live:
+    with live, FleetWatch(gates) as watch:
         while True:
-            found = read_fleet(gate for gate in gates if gate not in done)
+            found = watch.read(max(0.05, min(AGAIN_SECONDS, until - time.monotonic())))
             if any(each.differs(edition) for each in found):
                 edition = _later(edition, published)
-            done.update((e.gate, e) for e in found if e.in_force(edition))
-            last = {**{each.gate: each for each in found}, **done}
-            shown = tuple(last[gate] for gate in gates)
-            rows = [_waiting(each, edition) for each in shown]
+            last.update((each.gate, each) for each in found)
+            for each in found:
+                if each.in_force(edition):
+                    watch.leave(each.gate)
+            rows = [_waiting(gate, last.get(gate), edition) for gate in gates]
+            left = until - time.monotonic()
             if not quiet and console.is_terminal:
-                left = Text(f"waiting, {max(0.0, until - time.monotonic()):.0f} s left", "dim")
-                live.update(Group(drawn(headings, rows, console.width), left), refresh=True)
-            if len(done) == len(gates) or time.monotonic() >= until:
+                live.update(_progress(rows, left, console), refresh=True)
+            if len(last) == len(gates) and (left <= 0 or all(row[1] == _YES for row in rows)):
                 break
-            time.sleep(min(_AGAIN_SECONDS, max(0.0, until - time.monotonic())))
     if not quiet:
-        show_table(stdout(), headings, rows)
-    return [{**reading_json(each), "in_force": each.in_force(edition)} for each in shown]
+        _show_end(rows)
+    return [
+        {**reading_json(last[gate]), "in_force": last[gate].in_force(edition)} for gate in gates
+    ]
+
+
+def _progress(rows: list[tuple[str, ...]], left: float, console: Console) -> Group:
+    """Return what fits the screen while one waits, with the gates first that lack it."""
+    lacking = [row for row in rows if row[1] != _YES]
+    there = [row for row in rows if row[1] == _YES]
+    fits = len(rows) + 3 <= console.height
+    table = fitted(_WAITING, rows if fits else lacking + there, console.width, console.height - 2)
+    text = f"{len(there):,} of {len(rows):,} have it in force; waiting, {max(0.0, left):.0f} s left"
+    return Group(table, Text(text, "dim"))
+
+
+def _show_end(rows: list[tuple[str, ...]]) -> None:
+    """Show which gates have it; of a large fleet, those alone that lack it."""
+    if len(rows) <= MAX_ROWS:
+        show_table(stdout(), _WAITING, rows)
+        return
+    lacking = [row for row in rows if row[1] != _YES]
+    if lacking:
+        show_table(stdout(), _WAITING, lacking)
+    stdout().print(f"{len(rows) - len(lacking):,} of {len(rows):,} gates have it in force")
 
 
 def _later(edition: PublishedEdition, published: Callable[[], str | None]) -> PublishedEdition:
@@ -158,6 +182,8 @@ def reading_json(found: GateReading) -> dict[str, Any]:
 
 
 _HEADINGS = ("gate", "state", "epoch", "problem")
+_WAITING = ("gate", "in force", "version", "problem")
+_YES, _READY = "yes", "ready"
 
 
 def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
@@ -183,7 +209,7 @@ def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
         ]
         problems.append("" if one.release == release else f"release {one.release}")
         problems.append("" if one.revision == revision else f"policies {one.revision}")
-        state = "ready" if one.ready else "NOT READY"
+        state = _READY if one.ready else "NOT READY"
         rows.append((each.gate.name, state, str(one.epoch), "; ".join(filter(None, problems))))
     return rows
 
@@ -192,7 +218,12 @@ def _common(found: tuple[GateReading, ...]) -> Text:
     """Return what the gates have, but for those whose row states something else."""
     release, revision = _most(found)
     newest = ", ".join(f"{name} {version}" for name, version in sorted(_newest(found).items()))
-    return Text(f"\nrelease  {release}\npolicies {revision}\nnewest   {newest}", overflow="fold")
+    ready = sum(each.statement is not None and each.statement.ready for each in found)
+    return Text(
+        f"\ngates    {ready:,} of {len(found):,} ready\nrelease  {release}\n"
+        f"policies {revision}\nnewest   {newest}",
+        overflow="fold",
+    )
 
 
 def _newest(found: tuple[GateReading, ...]) -> dict[str, int]:
@@ -223,7 +254,11 @@ def _most(found: tuple[GateReading, ...]) -> tuple[str, str]:
     )
 
 
-def _waiting(each: GateReading, edition: PublishedEdition) -> tuple[str, ...]:
+def _waiting(
+    gate: PinnedGate, each: GateReading | None, edition: PublishedEdition
+) -> tuple[str, ...]:
+    if each is None:
+        return gate.name, "NO", "", "it was not read yet"
     held = None if each.statement is None else each.statement.of(edition.authority)
     within = each.in_force(edition)
     problem = each.problem
@@ -232,7 +267,7 @@ def _waiting(each: GateReading, edition: PublishedEdition) -> tuple[str, ...]:
     elif held is not None and not within:
         problem = "; ".join(filter(None, (problem, _missing(each, held, edition))))
     version = "" if held is None else str(held.version)
-    return each.gate.name, "yes" if within else "NO", version, problem
+    return gate.name, _YES if within else "NO", version, problem
 
 
 def _missing(each: GateReading, held: AuthorityInForce, edition: PublishedEdition) -> str:
@@ -255,18 +290,29 @@ def _read(gates: tuple[PinnedGate, ...], metrics: Path | None) -> tuple[GateRead
     """Read every gate's status, and write the metrics where that is asked for."""
     found = read_fleet(gates)
     if metrics is not None:
-        write_atomically(metrics, FleetMetrics(common.now(), found).render(), mode=0o644)
+        _write_metrics(metrics, found)
     return found
 
 
+def _write_metrics(path: Path, found: tuple[GateReading, ...]) -> None:
+    write_atomically(path, FleetMetrics(common.now(), found).render(), mode=0o644)
+
+
 def _watched(gates: tuple[PinnedGate, ...], metrics: Path | None) -> None:
+    """Show the fleet until interrupted; where it is larger than the screen, what is wrong first."""
     console = stdout()
-    with Live(console=console, auto_refresh=False) as live:
+    last: dict[PinnedGate, GateReading] = {}
+    with Live(console=console, auto_refresh=False) as live, FleetWatch(gates) as watch:
         while True:
-            found = _read(gates, metrics)
-            table = drawn(_HEADINGS, _rows(found), console.width)
-            live.update(Group(table, _common(found)), refresh=True)
-            time.sleep(_AGAIN_SECONDS)
+            last.update((each.gate, each) for each in watch.read(AGAIN_SECONDS))
+            found = tuple(last[gate] for gate in gates if gate in last)
+            if metrics is not None and len(found) == len(gates):
+                _write_metrics(metrics, found)
+            below, rows = _common(found), _rows(found)
+            room = console.height - below.plain.count("\n") - 2
+            if len(rows) + 1 > room:
+                rows.sort(key=lambda row: row[1] == _READY and not row[-1])
+            live.update(Group(fitted(_HEADINGS, rows, console.width, room), below), refresh=True)
 
 
 def _pin(path: Path, text: str, *, as_json: bool) -> None:

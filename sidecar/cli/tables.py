@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import accumulate
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -58,6 +59,29 @@ def drawn(headings: Sequence[str], rows: Sequence[Sequence[Cell]], width: int) -
             if cell:
                 lines.append(Text.assemble((f"  {heading:{label}}  ", "dim"), cell))
     return Text("\n", overflow="fold").join(lines)
+
+
+def fitted(
+    headings: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, height: int
+) -> Group:
+    """Return the table of as many rows as fit on some lines, and of how many more there are.
+
+    Args:
+        headings: As of ``show_table``.
+        rows: As of ``show_table``; the first are shown.
+        width: Columns of the screen.
+        height: Lines that may be taken; one row is shown in any case.
+    """
+    some = rows[:height]
+    blocks = isinstance(drawn(headings, some, width), Text)
+    lines = [sum(map(bool, row)) if blocks else 1 for row in some]
+    room = height - (0 if blocks else 1)
+    if len(some) == len(rows) and sum(lines) <= room:
+        return Group(drawn(headings, rows, width))
+    ends = accumulate(lines)
+    shown = max(1, sum(end <= room - 1 for end in ends))
+    more = Text(f"and {len(rows) - shown:,} more", "dim")
+    return Group(drawn(headings, some[:shown], width), more)
 
 
 def _text(cell: Cell) -> Text:

@@ -30,6 +30,9 @@ from sidecar.cli.impact_options import (
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.trust.spellings import by_other_names
 
+_MAX_NAMED = 20
+"""Gates that are named where a withdrawal is not in force yet; the table has all of them."""
+
 EvidenceOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -198,8 +201,9 @@ def _report(
         if as_json:  # it is published, whatever became of the wait
             show(gates)
     if gates is not None and not all(each["in_force"] for each in gates):
-        missing = ", ".join(each["name"] for each in gates if not each["in_force"])
-        common.warn(f"not in force yet: {missing}")
+        missing = [each["name"] for each in gates if not each["in_force"]]
+        more = f" and {len(missing) - _MAX_NAMED:,} more" if len(missing) > _MAX_NAMED else ""
+        common.warn(f"not in force yet: {', '.join(missing[:_MAX_NAMED])}{more}")
         raise typer.Exit(1)
 
 

@@ -5,6 +5,7 @@ A key is pinned on first use only by ``pin``, which a person calls; nothing pins
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -105,8 +106,8 @@ def _load(path: Path) -> tuple[PinnedGate, ...]:
 def _check_apart(path: Path, gates: tuple[PinnedGate, ...]) -> None:
     """Refuse two gates of one name or one key: one could answer for the other."""
     for what in ("name", "key"):
-        values = [each.name if what == "name" else each.key.fingerprint for each in gates]
-        twice = sorted({value for value in values if values.count(value) > 1})
+        values = Counter(each.name if what == "name" else each.key.fingerprint for each in gates)
+        twice = sorted(value for value, times in values.items() if times > 1)
         if twice:
             raise FleetError(f"{path}: two gates have the {what} {twice[0]}; each has its own")
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from sidecar.cli import tables
-from sidecar.cli.tables import show_table
+from sidecar.cli.tables import fitted, show_table
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 HEADINGS = ("key", "where", "fingerprint")
-ROWS = [("root", "file:keys/root.pem", DIGEST), ("online", "", DIGEST)]
+ROWS: list[tuple[str, ...]] = [("root", "file:keys/root.pem", DIGEST), ("online", "", DIGEST)]
 
 
 def shown(width: int) -> list[str]:
@@ -37,6 +37,20 @@ def test_a_table_that_does_not_fit_has_a_block_for_each_row_and_whole_values() -
         "key online",
         f"  fingerprint  {DIGEST}",
     ]
+
+
+def fits(width: int, height: int) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(fitted(HEADINGS, ROWS * 4, width, height))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_table_that_fits_no_screen_ends_with_how_many_rows_are_missing() -> None:
+    assert fits(120, 9) == ["key     where               fingerprint"] + 4 * shown(120)[1:]
+    assert fits(120, 8) == [*fits(120, 9)[:7], "and 2 more"]
+    assert fits(80, 20) == 4 * shown(80)
+    assert fits(80, 19) == [*(4 * shown(80))[:18], "and 1 more"]
+    assert fits(80, 1) == [*shown(80)[:3], "and 7 more"]
 
 
 def test_a_pipe_has_the_width_of_columns_or_none(

@@ -13,7 +13,8 @@ from sidecar.cli import fleet as command
 from sidecar.cli.main import app
 from sidecar.fleet import fleet_file
 from sidecar.fleet.fleet_file import PinnedGate
-from sidecar.fleet.reading import read_fleet
+from sidecar.fleet.reading import GateReading
+from sidecar.fleet.watch import FleetWatch
 from sidecar.registry.keys import open_or_create
 from tests.unit.fleet.statements import DIGEST, publish
 
@@ -45,6 +46,7 @@ def test_a_gate_that_is_behind_the_others_is_named_within_80_columns(
         "london-2     ready    4      has regulator 1, not 18",
         "dublin-3     unknown         no status: No such file or directory",
         "",
+        "gates    2 of 3 ready",
         "release  0.1.0",
         f"policies {_REVISION}",
         "newest   regulator 18",
@@ -73,17 +75,34 @@ def test_a_table_that_is_shown_while_one_waits_does_not_repeat_itself(
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, height=24, color_system=None)
     monkeypatch.setattr(command, "PlainConsole", lambda **_: terminal)
-    monkeypatch.setattr(command, "_AGAIN_SECONDS", 0.01)
     reads: list[int] = []
-    read = read_fleet
+    read = FleetWatch.read
 
-    def counted(gates: tuple[PinnedGate, ...]) -> object:
+    def counted(self: FleetWatch, seconds: float) -> list[GateReading]:
         reads.append(1)
-        return read(gates)
+        return read(self, seconds)
 
-    monkeypatch.setattr(command, "read_fleet", counted)
-    found = command.wait_in_force(fleet, "regulator", 18, lambda: DIGEST, 0.1, quiet=False)
+    monkeypatch.setattr(FleetWatch, "read", counted)
+    found = command.wait_in_force(fleet, "regulator", 18, lambda: DIGEST, 0.2, quiet=False)
     assert [each["in_force"] for each in found] == [True, False, False]
     # Rich draws the last one once more when it ends.
     assert screen.getvalue().count("18 is published") in (len(reads), len(reads) + 1)
     assert len(reads) > 1
+
+
+def test_of_a_fleet_larger_than_the_screen_the_gates_that_lack_it_come_first(
+    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=80, height=5, color_system=None)
+    monkeypatch.setattr(command, "PlainConsole", lambda **_: terminal)
+    monkeypatch.setattr(command, "MAX_ROWS", 2)
+    command.wait_in_force(fleet, "regulator", 18, lambda: DIGEST, 0.0, quiet=False)
+    drawn = [line.rstrip() for line in screen.getvalue().splitlines()]
+    assert [line for line in drawn if line.startswith(("frankfurt", "and"))] == ["and 2 more"] * 2
+    assert any(line.startswith("london-2  NO") for line in drawn)
+    assert "1 of 3 have it in force; waiting, 0 s left" in screen.getvalue()
+    # It ends with those that lack it, and their number.
+    ended = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in ended] == ["gate", "london-2", "dublin-3", "1"]
+    assert ended[-1] == "1 of 3 gates have it in force"
