@@ -76,23 +76,12 @@ def withdraw(
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)
     with locked_home(home.path) as opened:
         entry = replace(entry, manifest=_about(opened, entry))
-        published = entries_for(opened.withdrawals, entry)
-        first = next((e for e in published if not begins_earlier(since, e.effective)), None)
-        if first is not None and since is not None:
-            began = (
-                "and in effect" if first.effective is None else f"from {rfc3339(first.effective)}"
-            )
-            raise AuthorityError(
-                f"{kind} {entry.subject} is withdrawn already, {began} ({first.reason}); a "
-                "withdrawal can be brought forward, not postponed"
-            )
-        entry = first or entry
+        repeated = _published_before(opened.withdrawals, entry)
+        entry = repeated or entry
         older = _older(opened, entry, now)
-        dropped = {*published, *(e for one in older for e in entries_for(opened.withdrawals, one))}
-        kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
-        changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
+        changed = _with_entries(opened.withdrawals, (*older, entry))
         done = publish_changes(opened, replace(opened, withdrawals=changed), now)
-        return PublishedWithdrawal(entry, older, done, first is not None)
+        return PublishedWithdrawal(entry, older, done, repeated is not None)
 
 
 def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:
@@ -181,6 +170,32 @@ def retract(home: Home, digest: str, now: datetime) -> Publication:
             raise AuthorityError(f"no failure of {digest} is published; see: admit authority show")
         changed = replace(opened.withdrawals, failures=kept)
         return publish_changes(opened, replace(opened, withdrawals=changed), now)
+
+
+def _published_before(known: WithdrawalsDocument, entry: Withdrawal) -> Withdrawal | None:
+    """Return the published entry by which the subject is withdrawn no later than by ``entry``.
+
+    Raises:
+        AuthorityError: There is one, and ``entry`` states a time: it would be postponed.
+    """
+    published = entries_for(known, entry)
+    first = next((e for e in published if not begins_earlier(entry.effective, e.effective)), None)
+    if first is None or entry.effective is None:
+        return first
+    began = "and in effect" if first.effective is None else f"from {rfc3339(first.effective)}"
+    raise AuthorityError(
+        f"{entry.kind} {entry.subject} is withdrawn already, {began} ({first.reason}); a "
+        "withdrawal can be brought forward, not postponed"
+    )
+
+
+def _with_entries(
+    known: WithdrawalsDocument, entries: tuple[Withdrawal, ...]
+) -> WithdrawalsDocument:
+    """Return the document with ``entries`` in place of those for the same subjects."""
+    replaced = {each for entry in entries for each in entries_for(known, entry)}
+    kept = tuple(each for each in known.entries if each not in replaced)
+    return replace(known, entries=(*kept, *entries))
 
 
 def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdrawal, ...]:
