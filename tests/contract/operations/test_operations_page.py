@@ -8,7 +8,7 @@ from sidecar.providers import PROVIDERS
 from tests.contract.operations.generate_page import PAGE, page
 
 
-def test_the_page_is_in_step() -> None:
+def test_the_committed_page_is_what_the_code_generates() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
 
 

@@ -124,7 +124,7 @@ def test_the_hand_made_token_is_a_good_one(stand: Stand, talk: Talk) -> None:
     assert (seen.verdict, len(seen.reached)) == ((200, "admitted"), 1)
 
 
-def test_no_credential_is_missing(talk: Talk) -> None:
+def test_a_call_without_a_credential_is_credential_missing(talk: Talk) -> None:
     assert talk.seen(lambda: talk.call(lines=[JSON_TYPE])) == Seen(MISSING, ())
 
 

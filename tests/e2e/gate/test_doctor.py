@@ -127,7 +127,7 @@ def without_the_gate() -> Report:
     return tuple(found)
 
 
-def test_a_gate_that_was_stopped(whole: Site) -> None:
+def test_a_stopped_gate_fails_every_check_that_needs_it(whole: Site) -> None:
     """It takes its ready file with it, so its ports are not known any more either."""
     assert whole.stop_gate() == 0
     assert report(whole) == without_the_gate()

@@ -50,7 +50,9 @@ def web_server(ahead: timedelta) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("ahead", "way"), [(90, "behind"), (-90, "ahead of")])
-def test_a_clock_that_is_off(whole: Site, ahead: int, way: str) -> None:
+def test_a_clock_unlike_the_time_source_is_named_with_the_remedy(
+    whole: Site, ahead: int, way: str
+) -> None:
     with web_server(timedelta(seconds=ahead)) as url:
         found = report(whole, time_source=url)
     off = next(one for one in found if one.name == "clock")

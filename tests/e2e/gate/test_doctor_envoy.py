@@ -16,7 +16,7 @@ from tests.support.site.doctor import HEALTHY, but, follows, report
 from tests.support.site.site import Site, envoy_before
 
 
-def test_addresses_where_nobody_is(whole: Site) -> None:
+def test_an_envoy_that_does_not_listen_fails_every_check_of_it(whole: Site) -> None:
     nobody = "LOOPBACK: Connection refused"
     assert report(whole, envoy_admin="127.0.0.1:1", gateway="http://127.0.0.1:2") == but(
         ok("clock", "within 30 s of the gate"),
@@ -29,7 +29,7 @@ def test_addresses_where_nobody_is(whole: Site) -> None:
     )
 
 
-def test_a_gateway_where_nobody_is(whole: Site) -> None:
+def test_a_gateway_that_does_not_listen_fails_the_canaries(whole: Site) -> None:
     nobody = "LOOPBACK: Connection refused"
     gateway = "Start Envoy, or correct --gateway (TLS: --ca)."
     assert report(whole, gateway="http://127.0.0.1:2") == but(
@@ -166,7 +166,7 @@ def test_an_envoy_without_the_filter(owned: Site) -> None:
         )
 
 
-def test_an_envoy_that_fails_open(owned: Site) -> None:
+def test_an_envoy_that_fails_open_is_seen_by_canaries_and_counters(owned: Site) -> None:
     """Seen in the canaries, in the filter's counters, and in those of the seal that denied them."""
     owned.start()
     with fronted(owned, fail_open):

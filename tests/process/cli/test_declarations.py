@@ -20,7 +20,7 @@ def test_half_a_declaration_is_refused(texts: list[str]) -> None:
     assert str(caught.value) == f"--declaration: {texts[0]!r} is not NAME=TEXT"
 
 
-def test_a_name_counts_once() -> None:
+def test_a_name_given_twice_is_refused() -> None:
     with pytest.raises(CliError) as caught:
         common.pairs(["a=b", "a=c"], "--declaration")
     assert str(caught.value) == "--declaration: a is given twice"

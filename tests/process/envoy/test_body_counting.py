@@ -64,7 +64,7 @@ def test_what_does_not_state_a_length_is_counted_by_the_gate_as_it_comes(
         assert (wired.send().status, wired.gate.bodies.counted) == (200, [1] * 3)
 
 
-def test_over_http2_too(jwt: Wired) -> None:
+def test_bodies_without_a_length_over_http2_are_shown_to_the_gate_as_well(jwt: Wired) -> None:
     # A gRPC client never states a length. Those who pass get an answer that is not gRPC.
     with grpc.insecure_channel(f"127.0.0.1:{jwt.envoy.port}") as channel:
         for _ in range(6):

@@ -286,7 +286,7 @@ def test_nothing_can_be_changed_through_the_admin_interface(config: Config) -> N
     )
 
 
-def test_a_full_envoy_refuses(config: Config) -> None:
+def test_an_envoy_whose_heap_is_full_refuses_requests(config: Config) -> None:
     monitors = TYPES + "resource_monitors."
     heap = "envoy.resource_monitors.fixed_heap"
 

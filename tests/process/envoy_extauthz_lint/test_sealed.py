@@ -31,7 +31,9 @@ def test_there_are_such_changes_of_gate_and_routes() -> None:
 
 
 @pytest.mark.parametrize("case", HARMLESS, ids=lambda case: case.id)
-def test_it_reaches_no_provider(tmp_path: Path, case: Case) -> None:
+def test_a_change_that_the_seal_makes_a_warning_reaches_no_provider(
+    tmp_path: Path, case: Case
+) -> None:
     edit = Edit(case.base)
     case.change(edit)
     with wire(edit, tmp_path) as wired:

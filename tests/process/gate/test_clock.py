@@ -187,7 +187,7 @@ def test_a_clock_set_back_before_a_start_is_seen() -> None:
     assert clock.read() == Reading(at(hands.wall))
 
 
-def test_a_later_start_is_believed() -> None:
+def test_a_start_after_the_latest_time_seen_is_relied_on() -> None:
     hands = Hands()
     assert hands.clock(latest=START - HOUR).read() == Reading(at(START))
 

@@ -195,7 +195,7 @@ def test_taking_all_waivers_away_never_admits(
     assert allows(server, bare, jurisdictions) <= allows(server, facts, jurisdictions)
 
 
-def test_the_additions_are_felt(
+def test_the_additions_of_these_properties_can_deny(
     server: OpaServer, with_rule: OpaServer, with_sector: OpaServer
 ) -> None:
     # The properties above would hold of additions that nobody reads.

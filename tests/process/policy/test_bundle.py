@@ -347,7 +347,7 @@ def test_a_kind_of_key_that_does_not_sign_bundles_is_refused(tmp_path: Path) -> 
             assert str(caught.value) == f"{path}: not a P-256, P-384 or Ed25519 key"
 
 
-def test_what_is_no_key_is_said(tmp_path: Path) -> None:
+def test_a_public_key_is_refused_as_private_and_a_private_one_as_public(tmp_path: Path) -> None:
     secret, public = write_pair(tmp_path, "operator")
     with pytest.raises(PolicyError, match=r"no private key in PEM without a password$"):
         signing.signing_key(_private(tmp_path, public.read_bytes()))

@@ -251,7 +251,9 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, bad: str) -> None:
     )
 
 
-def test_no_file_is_said(tmp_path: Path) -> None:
+def test_replaying_a_file_that_is_not_there_names_the_setting_that_writes_one(
+    tmp_path: Path,
+) -> None:
     for read in (lambda path: list(replay.read(path)), replay.count):
         with pytest.raises(PolicyError) as caught:
             read(tmp_path / "none")

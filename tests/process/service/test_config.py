@@ -44,7 +44,7 @@ def mistake(folder: Path, value: Any) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-def test_two_lines_are_enough(tmp_path: Path) -> None:
+def test_a_minimal_configuration_has_these_defaults(tmp_path: Path) -> None:
     config = load(write(tmp_path, LEAST))
     assert config == SidecarConfig(
         listen="127.0.0.1:9191",

@@ -74,7 +74,7 @@ def operator(*grants: Grant, floors: tuple[Floor, ...] = ()) -> OperatorTrust:
     return OperatorTrust({"acme": grants} if grants else {}, floors=floors)
 
 
-def test_what_fits_has_no_problem() -> None:
+def test_statements_whose_names_are_known_have_no_problem() -> None:
     fitting = [
         found(approving(), manifest=manifest(), operator=operator(GRANT)),
         found(approving(operations=("chat.*",), environments=("**",))),

@@ -334,7 +334,7 @@ def test_a_rotation_tries_a_new_token_with_its_own_pin_not_with_that_of_the_old_
     assert authority.describe(home).keys["targets"].uri == token.uri
 
 
-def test_a_prompt_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_prompt_for_a_secret_names_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADMIT_KEY_SECRET", raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     asked: list[str] = []

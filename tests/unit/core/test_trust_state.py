@@ -167,7 +167,7 @@ def test_files_that_were_refused_before_are_listed_too() -> None:
     assert state.rejected == (refused,)
 
 
-def test_a_state_cannot_be_changed() -> None:
+def test_the_tables_of_a_trust_state_cannot_be_written() -> None:
     state = admitted_world().state()
     for mapping in (state.authorities, state.keys, state.manifests, state.withdrawals):
         assert not hasattr(mapping, "__setitem__")

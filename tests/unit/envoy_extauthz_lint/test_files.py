@@ -210,7 +210,7 @@ def test_a_typed_struct_is_what_it_holds() -> None:
     assert line.startswith("warning gate-shadow")
 
 
-def test_null_is_not_set() -> None:
+def test_a_protection_that_is_null_counts_as_missing() -> None:
     edit = Edit()
     edit.gate["deny_at_disable"] = None
     assert [line.split(" ")[1] for line in edit.found()] == ["gate-deny-at-disable"]

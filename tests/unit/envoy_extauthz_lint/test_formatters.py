@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_2(
     )
 
 
-def test_one_form_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_and_sarif_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = ends(capsys, "-", "--json", "--sarif")
     assert (code, out, err) == (2, "", "admit: --json and --sarif: one of them\n")
 

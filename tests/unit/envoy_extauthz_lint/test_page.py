@@ -9,7 +9,7 @@ from tests.unit.envoy_extauthz_lint.edit import ENVOY
 from tests.unit.envoy_extauthz_lint.generate_page import PAGE, TITLES, page
 
 
-def test_the_page_is_in_step() -> None:
+def test_the_committed_page_is_what_the_code_generates() -> None:
     assert PAGE.read_text() == page(), "run `make reference`"
 
 

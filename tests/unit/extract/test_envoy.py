@@ -55,7 +55,7 @@ def read(message: pb.CheckRequest) -> HttpRequest | tuple[Reason, str]:
         return error.reason, error.message
 
 
-def test_a_question_is_read_whole() -> None:
+def test_a_check_request_is_read_field_by_field() -> None:
     message = as_check_request(
         path="/v1/x?q", body=b"\xff", credential="t", principal="p", certificate="a b"
     )

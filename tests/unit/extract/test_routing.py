@@ -50,7 +50,7 @@ def test_a_route_without_a_table_is_refused(provider: str, api: str | None) -> N
         ("ollama", "/api/create"),
     ],
 )
-def test_administration_is_shut(api: str, path: str) -> None:
+def test_administrative_operations_are_refused(api: str, path: str) -> None:
     outcome = post(api, path, {"model": "m"})
     assert not isinstance(outcome, Call)
     assert outcome[0] is Reason.UNSUPPORTED_OPERATION

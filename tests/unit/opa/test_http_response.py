@@ -70,7 +70,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_anything_else_is_refused(what: str) -> None:
+def test_a_response_in_another_form_is_refused_with_the_reason(what: str) -> None:
     data, why = REFUSED[what]
     with pytest.raises(ResponseError, match=why):
         ResponseParser(LONGEST).feed(data)

@@ -236,7 +236,7 @@ def test_requests_wait_for_a_change_and_are_answered_at_a_stop(
         "acme/metadata/9.root.json",
     ],
 )
-def test_nothing_else_is_served(shared: tuple[RelaySite, RunningRelay], path: str) -> None:
+def test_a_relay_serves_no_other_path(shared: tuple[RelaySite, RunningRelay], path: str) -> None:
     site, found = shared
     assert asked(found, site, path)[0] == 404
 

@@ -77,7 +77,9 @@ def test_an_unmet_expectation_is_named_and_ends_with_status_1(
     )
 
 
-def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_each_step_with_its_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = admit(capsys, written(tmp_path, GOOD), "--json")
     value = json.loads(out)
     assert (status, value["title"], value["as_expected"]) == (0, "A small one", True)

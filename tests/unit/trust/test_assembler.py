@@ -117,7 +117,7 @@ def test_once_names_the_evidence_that_it_cannot_read(
     )
 
 
-def test_once_keeps_versions_too(published: Operator) -> None:
+def test_a_command_that_loads_once_keeps_versions_against_a_rollback(published: Operator) -> None:
     config = published.load()
     old = published.folder / "old"
     shutil.copytree(published.folder / "authorities", old)

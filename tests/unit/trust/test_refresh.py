@@ -232,7 +232,7 @@ def test_endless_data_is_not_read_to_its_end(repo: Repository, state: Path, name
     assert refused(repo, state) == (f"metadata/{name}.json is larger than {REPOSITORY.fetch} bytes")
 
 
-def test_a_signed_length_is_no_cap(repo: Repository, state: Path) -> None:
+def test_a_length_that_was_signed_does_not_raise_the_cap(repo: Repository, state: Path) -> None:
     huge = Timestamp(9, None, repo.expires["timestamp"], MetaFile(2, 1 << 34))
     with (repo.folder / "metadata/2.snapshot.json").open("wb") as file:
         file.truncate(1 << 34)

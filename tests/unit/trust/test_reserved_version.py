@@ -213,7 +213,9 @@ def test_law_1_a_set_that_was_put_back_by_itself_is_older_than_what_was_verified
     assert gate.replay(second) == (1, True)
 
 
-def test_room_is_reserved_once(repo: Repository, state: Path) -> None:
+def test_the_room_for_a_version_is_reserved_once_and_written_in_place(
+    repo: Repository, state: Path
+) -> None:
     fresh(repo, state)
     path = state / "acme/reserved-version"
     before = path.stat()

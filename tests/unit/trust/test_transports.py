@@ -91,7 +91,7 @@ def test_a_withdrawal_outlives_every_fault_and_the_next_one_arrives_by_itself(
         assert subjects() == expected
 
 
-def test_every_fault_is_one(tmp_path: Path, state: Path) -> None:
+def test_every_fault_that_a_transport_plays_is_refused(tmp_path: Path, state: Path) -> None:
     """Served from a folder, each is refused: a fault that nobody notices would prove nothing."""
     with transports.over_directory(tmp_path) as transport:
         repo = Repository(tmp_path / "acme", "acme")

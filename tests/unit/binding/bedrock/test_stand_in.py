@@ -40,7 +40,7 @@ def test_a_variant_of_a_job_is_what_the_service_model_states(changes: dict[str, 
     )
 
 
-def test_a_fault_is_found() -> None:
+def test_a_response_unlike_the_service_model_is_named_field_by_field() -> None:
     wrong = {**SAMPLES["GetCustomModel"], "modelStatus": "Ready", "base": "x", "jobArn": "job-1"}
     del wrong["modelName"]
     assert faults("GetCustomModel", wrong) == [
