@@ -1,4 +1,4 @@
-"""Reads the statuses of a fleet again and again, as long as somebody wants to see them.
+"""Reads the statuses of a fleet again and again, until it is closed.
 
 A gate that hangs holds up no other: those of which the last reading had no status are asked by
 threads of their own, so that a hundred unreachable gates do not delay what ten thousand others say.
