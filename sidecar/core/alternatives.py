@@ -22,6 +22,7 @@ from sidecar.core.choice import Prepared
 from sidecar.core.deployments import BindingInForce
 from sidecar.core.evidence import Evidence
 from sidecar.core.predicates import Environment, Manifest
+from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
 
 
@@ -36,6 +37,18 @@ class Alternative:
     def names(self) -> frozenset[str]:
         """The model with its parents and base models; none where step 2 refuses."""
         return frozenset() if self.prepared is None else reached(self.prepared)
+
+    def can_hold(self, *, sandbox: bool) -> bool:
+        """Return whether nothing refuses it before evaluators and approvers are chosen.
+
+        An authority may sign thousands of manifests of one model that nobody approves. Whether one
+        of these steps refuses is known at little cost; to follow its lineage is not worth more.
+        """
+        ready = self.prepared
+        if ready is None or not all(finding.holds for finding in self.findings):
+            return False
+        offered = () if sandbox else (*ready.results.values(), *ready.approvals.values())
+        return not any(isinstance(each, Reason) for each in offered)
 
 
 def alternatives(

@@ -144,15 +144,22 @@ def _assessments(
         reached = _models(inquiry.call, prepared) if models is None else models
         return _combined(inquiry, environment, prepared, findings, reached)
 
+    def can_hold(each: Alternative) -> bool:
+        return each.can_hold(sandbox=inquiry.call.sandbox)
+
     if sum(len(several) > 1 for several in offered) <= 1:
-        # At most one name has alternatives: try each of them.
-        tried: Iterable[tuple[Alternative, ...]] = product(*offered)
+        # At most one name has alternatives: try each, the newest first, which is what is reported.
+        newest, *older = product(*offered)
+        tried: Iterable[tuple[Alternative, ...]] = (
+            newest,
+            *(each for each in older if all(map(can_hold, each))),
+        )
     else:
         yield from combined(tuple(several[0] for several in offered))
         rules: Rules[Alternative] = Rules(
             lambda each: each.names,
             lambda models: about(inquiry.state.operator, models),
-            lambda each, models: next(combined((each,), models)).admissible,
+            lambda each, models: can_hold(each) and next(combined((each,), models)).admissible,
         )
         tried = combinations.selected(offered, rules)
     for chosen in tried:
