@@ -121,7 +121,7 @@ class FollowedPolicies:
 
     def identity(self) -> Engine | None:
         """Return the engine in force; ``None`` where its policies may change without notice."""
-        self._look()
+        self._follow()
         return None if self._live is None or self.silent else self._live.identity()
 
     async def ask(self, facts: Facts) -> Verdict:
@@ -130,18 +130,18 @@ class FollowedPolicies:
         Raises:
             AdmissibilityError: ``policy_unavailable``.
         """
-        self._look()
+        self._follow()
         if self._live is None or self.silent:
             why = "the process that runs it has not started, or does not answer"
             raise AdmissibilityError(Reason.POLICY_UNAVAILABLE, f"policy engine: {why}")
         return await self._live.ask(facts)
 
-    def look(self) -> None:
-        """Look at what is in force, and whether the process that states it still runs.
+    def check(self) -> None:
+        """Follow what is in force, and check that the process that states it still runs.
 
         Leases rest on changes being stated, so that nothing is asked or leased of a silent one.
         """
-        self._look()
+        self._follow()
         slot = self._board.policies
         self.silent = slot is None or slot.reading().silent > SILENT_SECONDS
 
@@ -152,7 +152,8 @@ class FollowedPolicies:
         if self._live is not None:
             await self._live.close()
 
-    def _look(self) -> None:
+    def _follow(self) -> None:
+        """Connect to the engine that the record names, whenever that is another one."""
         board = self._board
         slot = board.policies
         if slot is None or self._seen == (slot.number + 1, slot.status.sequence):

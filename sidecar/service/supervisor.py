@@ -139,8 +139,8 @@ class Supervisor:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             while not self._done():
-                self._look()
-                found = signal.sigtimedwait(_SIGNALS, self._patience())
+                self._supervise()
+                found = signal.sigtimedwait(_SIGNALS, self._wait_seconds())
                 if found is not None:
                     self._signalled(signal.Signals(found.si_signo))
         finally:
@@ -159,7 +159,8 @@ class Supervisor:
         for place in (*self._places, *self._leaving):
             yield from place.processes
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
+        """Return how long to wait for a signal: a second where nothing is under way."""
         calm = self._was_ready and not self._stopping and not self._rolling
         calm = calm and not self._leaving and all(each.current for each in self._places)
         return _IDLE_SECONDS if calm else _BUSY_SECONDS
@@ -180,7 +181,8 @@ class Supervisor:
 
     # ---- one round of supervision ----
 
-    def _look(self) -> None:
+    def _supervise(self) -> None:
+        """Reap, kill, start, and replace processes as far as that is possible now."""
         now = time.monotonic()
         for place in (*self._places, *self._leaving):
             self._reap(place, now)

@@ -66,7 +66,7 @@ async def run(setup: Setup) -> None:
     async with AsyncExitStack() as stack:
         worker = await _started(setup, stack)
         if setup.replaces:
-            await worker.able(stopped)
+            await worker.wait_until_able(stopped)
         with starting(f"listen: {setup.config.listen}"):
             await worker.server.start(setup.config.listen)
         worker.listening = True
@@ -75,19 +75,19 @@ async def run(setup: Setup) -> None:
             worker.server.wait_for_termination(), "the gRPC server", worker.status
         )
         while not stopped.is_set():
-            await worker.look()
+            await worker.update_status()
             if worker.status.failed:
                 raise RuntimeError(f"{worker.status.failed} failed")
             await until(stopped, BEAT_SECONDS if worker.status.ready else _UNREADY_SECONDS)
         failing.cancel()
         worker.status.stopping = True
-        await worker.look()
+        await worker.update_status()
         log.info("stopping; what is in flight may take %d s", setup.config.stop_seconds)
         beats = asyncio.create_task(worker.beat(), name="beats")
         await drain(worker.server, setup.config.stop_seconds, hurry, shared_port(setup.config))
         beats.cancel()
         await asyncio.gather(bodies, beats, return_exceptions=True)
-        worker.count()
+        worker.write_metrics()
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class _Worker:
     counted: int = -1
     counted_at: float = 0.0
 
-    async def able(self, stopped: asyncio.Event) -> None:
+    async def wait_until_able(self, stopped: asyncio.Event) -> None:
         """Return once it can decide, so that it takes no connection before.
 
         Raises:
@@ -115,7 +115,7 @@ class _Worker:
         """
         end = time.monotonic() + TAKE_OVER_SECONDS
         while not (self.problem() == "" and self.policies.record.up):
-            self._state()
+            self._write_slot()
             if await until(stopped, _UNREADY_SECONDS):
                 return
             if time.monotonic() > end:
@@ -123,13 +123,13 @@ class _Worker:
                 raise StartError(f"this worker cannot take another one's place: {why}")
 
     def problem(self) -> str:
-        """Return why no epoch is in force; also looks at the policies in force."""
-        self.policies.look()
+        """Return why no epoch is in force; also checks the policies in force."""
+        self.policies.check()
         self.metrics.add_jurisdictions(self.policies.record.jurisdictions)
         return self.snapshots.problem()
 
-    async def look(self) -> None:
-        """Look at the clock, the epoch and the policies, and state how the worker is."""
+    async def update_status(self) -> None:
+        """Check clock, epoch and policies, set the health status, and write the slot."""
         status, reading = self.status, read_clock(self.clock, self.snapshots.published)
         if bool(reading.problem) != bool(status.clock_problem):
             log.warning("%s", reading.problem or "the clock is relied on again")
@@ -146,17 +146,17 @@ class _Worker:
             self.metrics.ready.set(status.ready)
             if not status.stopping:
                 log.info("ready") if status.ready else log.warning("not ready")
-        self._state()
-        if self._news():
-            self.count()
+        self._write_slot()
+        if self._metrics_changed():
+            self.write_metrics()
 
     async def beat(self) -> None:
         """State that the worker runs while it stops."""
         while True:
-            self._state()
+            self._write_slot()
             await asyncio.sleep(BEAT_SECONDS)
 
-    def count(self) -> None:
+    def write_metrics(self) -> None:
         """State the metrics."""
         self.counted, self.counted_at = self.metrics.decisions, time.monotonic()
         found = summed_metrics.families(self.metrics.registry)
@@ -169,11 +169,12 @@ class _Worker:
         }
         self.setup.slot.status.write(json.dumps(last).encode())
 
-    def _news(self) -> bool:
+    def _metrics_changed(self) -> bool:
         due = time.monotonic() - self.counted_at >= _METRICS_SECONDS
         return due or self.counted != self.metrics.decisions
 
-    def _state(self) -> None:
+    def _write_slot(self) -> None:
+        """Write what the supervisor reads of this worker to its slot of the scoreboard."""
         published = self.snapshots.published
         self.setup.slot.beat(
             ready=self.status.ready and self.listening,

@@ -86,7 +86,7 @@ async def run(setup: Setup) -> None:
         stack.callback(keep_time, trust.state_dir, writer.clock, writer.holder)
         kept = time.monotonic()
         while not stopped.is_set():
-            if writer.look():
+            if writer.update_status():
                 heart.wake()
             if time.monotonic() - kept >= _KEEP_SECONDS:
                 kept = time.monotonic()
@@ -165,7 +165,7 @@ class _Writer:
     clock: Clock
     opened: bool
 
-    def look(self) -> bool:
+    def update_status(self) -> bool:
         """Open the epochs once every authority was asked, and state how the gate is.
 
         Returns:
