@@ -46,7 +46,7 @@ def test_no_lineage_is_followed_of_manifests_that_nobody_approved(models: tuple[
     for world in (few, many):
         world.parties["regulator"].withdraw("corpus", "f" * 64)  # so that lineages are looked up
     for model in models:
-        add(few, 2, model)
+        add(few, 4, model)
         add(many, 40, model)
     assert asked(many, *models) == asked(few, *models)
     assert asked(few, *models)[0] is None
