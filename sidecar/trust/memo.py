@@ -27,6 +27,8 @@ class Memo:
         trust_domains: The same of ``trust-domains.json``.
         newest: The last complete set of this process; it counts also where it cannot be written.
         unkept_domains: The last set of the delegated role, where it could not be written.
+        unaccepted: The editions of ``unaccepted``, where they could not be written.
+        united: The last result of ``unaccepted.united``, and what it was made of.
         at: When metadata must not have expired, for audits of the past; ``None`` for now.
     """
 
@@ -35,6 +37,8 @@ class Memo:
     trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
     newest: GoodSet | None = None
     unkept_domains: DomainsSet | None = None
+    unaccepted: tuple[GoodSet, ...] | None = None
+    united: tuple[WithdrawalsDocument, tuple[bytes, ...], WithdrawalsDocument] | None = None
     at: datetime | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:

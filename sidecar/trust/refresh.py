@@ -20,22 +20,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError, RepositoryError
-from tuf.api.metadata import Metadata, Root, TargetFile, Targets
+from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.api.metadata import Metadata, Root, Targets
 
 from sidecar.core.documents import (
-    AUTHORITY_FILE,
     TRUST_DOMAINS_FILE,
     TRUST_DOMAINS_ROLE,
-    WITHDRAWALS_FILE,
     read_trust_domains,
+    read_withdrawals,
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView
-from sidecar.trust import delegation, late_edition, roots, signed_floor
+from sidecar.trust import delegation, late_edition, roots, signed_floor, unaccepted
+from sidecar.trust.complete_set import complete, document
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.edition import Edition
-from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError
+from sidecar.trust.fetcher import METADATA, OnlyRootsError
+from sidecar.trust.late_edition import UNEXPIRED
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
 from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
@@ -45,7 +46,6 @@ from sidecar.trust.updater import KeptUpdater
 from sidecar.trust.view import (
     NoViewError,
     VerifiedSet,
-    listed_document,
     newest_set,
     pinned_digest,
     root_chain,
@@ -54,8 +54,10 @@ from sidecar.trust.view import (
     verify_set,
     version_of,
     view_of,
+    withdrawn_by,
 )
 
+_OTHER = (OSError, ValueError, RecursionError, KeyError)
 _KEPT = (roots.RootError, StoreError, DamagedVersionError, NoViewError)
 
 
@@ -119,25 +121,29 @@ def refresh(
             chain = follow_roots(authority, source, store, no_roots)
             before = newest_set(store, memo)
             given = held(store, chain, before)
-            updaters = partial(KeptUpdater, authority, source, store, no_roots, given)
-            updater = updaters(at=memo.at)
+            again = partial(KeptUpdater, authority, source, store, no_roots, given)
+            updater = again(at=memo.at)
             try:
-                updater, late = late_edition.updated(updater, lambda at: updaters(at=at), before)
+                updater, late = late_edition.updated(updater, again, before)
                 _check_targets(store, chain[-1], before, updater.held)
-                good = _complete(updater.held, source, chain[-1], before)
+                good = complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
                 newest = version_of(chain[-1], good.timestamp)
                 _check_reserved(store, newest, memo)
-                stale = late_edition.check(late, before, good)
-            except BaseException:
+                stale = late_edition.check(late, before, good, store, memo)
+            except BaseException as error:
                 _keep_floor(store, chain[-1], given, updater.held)
+                if isinstance(error, signed_floor.TwoContentsError):
+                    other = KeptUpdater(authority, source, store, no_roots, at=UNEXPIRED)
+                    _count_other(other, source, store, chain, memo)
                 raise
             memo.newest = good
             problem, outlasts = _keep(store, good, newest)
-            problem = "; ".join(
-                filter(None, (stale, problem, _follow_domains(source, store, verified, good, memo)))
-            )
+            if late is None:
+                unaccepted.forget(store, memo, chain[-1], good)
+            domains = _follow_domains(source, store, verified, good, memo)
+            problem = "; ".join(filter(None, (stale, problem, domains)))
             view = view_of(authority.name, chain, good, store, memo, verified).view
             edition = Edition(good.timestamp, chain[-1].version)
             return Refreshed(view, problem, edition, outlasts, late is not None)
@@ -145,7 +151,7 @@ def refresh(
         raise NotUnderstoodError(str(error)) from error
     except (RepositoryError, DownloadError, SourceError, *_KEPT) as error:
         raise RefreshError(str(error)) from error
-    except (OSError, ValueError, RecursionError, KeyError) as error:
+    except _OTHER as error:
         raise RefreshError(f"{type(error).__name__}: {error}") from error
 
 
@@ -155,6 +161,31 @@ def _check_targets(
     """Refuse targets metadata older than, or at odds with, what was verified before."""
     earlier = [e for e in (store.floor().get("targets"), before and before.targets) if e]
     signed_floor.check("targets", roots.keys_of(root, "targets"), earlier, found["targets"])
+
+
+def _count_other(
+    updater: KeptUpdater, source: Source, store: Store, chain: tuple[Root, ...], memo: Memo
+) -> None:
+    """Count what the other content of a version withdraws as well, as far as it can be read.
+
+    Args:
+        updater: Knows nothing of before, and takes what has expired.
+        source: Where its repository is.
+        store: With what was verified before.
+        chain: The roots.
+        memo: This authority's.
+    """
+    with suppress(RepositoryError, DownloadError, SourceError, EvidenceError, *_OTHER, *_KEPT):
+        before = newest_set(store, memo)
+        updater.refresh()
+        with suppress(signed_floor.TwoContentsError):
+            _check_targets(store, chain[-1], before, updater.held)
+        good = complete(updater.held, source, chain[-1], before)
+        verified = verify_set(chain[-1], good)
+        _check_reserved(store, version_of(chain[-1], good.timestamp), memo)
+        read_withdrawals(withdrawn_by(verified, good))
+        if before is not None:
+            unaccepted.add(store, memo, before, good)
 
 
 def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> None:
@@ -270,32 +301,6 @@ def _version(data: bytes | None) -> int:
     return 0
 
 
-def _complete(
-    metadata: Mapping[str, bytes], source: Source, root: Root, before: GoodSet | None
-) -> GoodSet:
-    """Return the complete set of updated metadata, with its documents.
-
-    The two documents are looked up in what the targets role lists itself, never through
-    delegations: nobody else speaks for an authority.
-    """
-    signed = Metadata[Targets].from_bytes(metadata["targets"]).signed
-    authority, withdrawals = (
-        _document(source, root, listed_document(signed, name), kept)
-        for name, kept in (
-            (AUTHORITY_FILE, None if before is None else before.authority),
-            (WITHDRAWALS_FILE, None if before is None else before.withdrawals),
-        )
-    )
-    return GoodSet(
-        root=root.version,
-        timestamp=metadata["timestamp"],
-        snapshot=metadata["snapshot"],
-        targets=metadata["targets"],
-        authority=authority,
-        withdrawals=withdrawals,
-    )
-
-
 def _follow_domains(
     source: Source, store: Store, verified: VerifiedSet, good: GoodSet, memo: Memo
 ) -> str:
@@ -312,14 +317,14 @@ def _follow_domains(
         keys, earlier = delegation.keys_of(verified.targets), [] if kept is None else [kept.role]
         signed_floor.check(TRUST_DOMAINS_ROLE, keys, earlier, data)
         entry = delegation.entry_of(role)
-        document = _document(source, verified.root, entry, None if kept is None else kept.document)
-        if document is not None:
-            read_trust_domains(document)
+        data_of = document(source, verified.root, entry, None if kept is None else kept.document)
+        if data_of is not None:
+            read_trust_domains(data_of)
     except (RepositoryError, DownloadError, SourceError, roots.RootError) as error:
         return _one_line(f"{TRUST_DOMAINS_FILE}: {error}")
     except EvidenceError as error:
         return _one_line(str(error))
-    found = DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, document)
+    found = DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, data_of)
     memo.unkept_domains = found
     try:
         store.keep_domains(found)
@@ -345,31 +350,6 @@ def _role_metadata(source: Source, kept: DomainsSet | None, verified: VerifiedSe
             return kept.role
     prefix = f"{entry.version}." if verified.root.consistent_snapshot else ""
     return source.fetch(f"{METADATA}{prefix}{delegation.METADATA_FILE}", REPOSITORY.targets)
-
-
-def _document(
-    source: Source, root: Root, entry: TargetFile | None, kept: bytes | None
-) -> bytes | None:
-    """Return a document's bytes, as kept if they are the listed ones, else fetched.
-
-    Returns:
-        ``None`` where the authority itself publishes none that is read.
-
-    Raises:
-        SourceError: It cannot be had.
-        RepositoryError: It is not the listed file.
-    """
-    if entry is None:
-        return None
-    if kept is not None:
-        with suppress(LengthOrHashMismatchError):
-            entry.verify_length_and_hashes(kept)
-            return kept
-    # TUF specification 5.7.3: the digest is part of the name where snapshots are consistent.
-    prefix = f"{next(iter(entry.hashes.values()))}." if root.consistent_snapshot else ""
-    data = source.fetch(f"{TARGETS}{prefix}{entry.path}", REPOSITORY.document)
-    entry.verify_length_and_hashes(data)
-    return data
 
 
 def _one_line(message: str) -> str:

@@ -4,6 +4,7 @@ Below ``state/<authority>/``::
 
     last-good.json      the last *complete* set that verified and was understood: three metadata
                         files, two documents, and the root version under which they verified
+    unaccepted.json     editions that verified and are not accepted; what they withdraw counts, too
     trust-domains.json  the last complete set of the delegated role, in the same way
     reserved-version    room for the version of a newest set that cannot be kept (full disk)
     seen.json           the pinned root, the newest root, and who may sign timestamp and snapshot
@@ -22,7 +23,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -109,6 +110,7 @@ class Store:
         self.history = self.metadata / "root_history"
         self.reserved = ReservedVersion(folder / "reserved-version")
         self._good = folder / "last-good.json"
+        self._unaccepted = folder / "unaccepted.json"
         self._domains = folder / "trust-domains.json"
         self._seen = folder / "seen.json"
 
@@ -174,6 +176,29 @@ class Store:
         """Replace the last complete set, durably, if it differs."""
         self._keep(self._good, good)
 
+    def unaccepted(self) -> tuple[GoodSet, ...]:
+        """Return the editions that verified and are not accepted.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        value = self._read(self._unaccepted)
+        if value is None:
+            return ()
+        found = value.get("sets")
+        if not isinstance(found, list):
+            raise StoreError(f"{self._unaccepted} is damaged")
+        return tuple(self._parsed(GoodSet, self._unaccepted, each) for each in found)
+
+    def keep_unaccepted(self, found: Sequence[GoodSet]) -> None:
+        """Replace the editions that are not accepted, durably."""
+        if found:
+            data = json.dumps({"sets": [_plain(each) for each in found]}).encode()
+            write_atomically(self._unaccepted, data, mode=0o600)
+        elif self._unaccepted.exists():
+            self._unaccepted.unlink(missing_ok=True)
+            sync_folder(self.folder)
+
     def domains(self) -> DomainsSet | None:
         """Return the last complete set of the delegated role; None at first.
 
@@ -194,9 +219,12 @@ class Store:
 
     def _set(self, kind: type[S], path: Path) -> S | None:
         value = self._read(path)
-        if value is None:
-            return None
+        return None if value is None else self._parsed(kind, path, value)
+
+    def _parsed(self, kind: type[S], path: Path, value: object) -> S:
         try:
+            if not isinstance(value, dict):
+                raise TypeError
             root = value.get("root")
             if not (root is None or type(root) is int):
                 raise TypeError
@@ -206,9 +234,7 @@ class Store:
             raise StoreError(f"{path} is damaged") from error
 
     def _keep(self, path: Path, found: GoodSet | DomainsSet) -> None:
-        names = [each.name for each in fields(found) if each.name != "root"]
-        value = {name: _decoded(getattr(found, name)) for name in names}
-        data = json.dumps({"root": found.root, **value}).encode()
+        data = json.dumps(_plain(found)).encode()
         with suppress(OSError):
             if path.read_bytes() == data:
                 return
@@ -262,6 +288,11 @@ class Store:
         if not isinstance(value, dict):
             raise StoreError(f"{path} is damaged")
         return value
+
+
+def _plain(found: GoodSet | DomainsSet) -> dict[str, object]:
+    names = [each.name for each in fields(found) if each.name != "root"]
+    return {"root": found.root} | {name: _decoded(getattr(found, name)) for name in names}
 
 
 def _decoded(data: bytes | None) -> str | None:

@@ -16,7 +16,8 @@ newer set takes it back:
 - a root that replaced the keys makes what rested on the old ones stale at once, even if nothing
   newer can be had yet (``KeptView.replaced``): it is no agreement any more, and still every no;
 - a complete, verified set that cannot be understood does not replace the one before
-  (``refresh``), which is stale from then on.
+  (``refresh``), which is stale from then on;
+- what an edition withdraws that verified and is not accepted counts as well (``unaccepted``).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from sidecar.core.documents import (
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView
-from sidecar.trust import delegation, roots
+from sidecar.trust import delegation, roots, unaccepted
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.memo import Memo
 from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
@@ -170,6 +171,8 @@ def view_of(
     try:
         verified = verified or verify_set(_root_of(chain, good.root), good)
         view = understood(name, verified, good, memo)
+        others = [_withdrawn(chain, each) for each in unaccepted.sets(store, memo)]
+        withdrawals = unaccepted.united(view.withdrawals, others, memo)
         replaced = _replaced(chain[-1], good)
         expires = min(view.expires, _utc(chain[-1].expires))
         document, until = _trust_domains(chain, store, verified.targets, memo)
@@ -181,7 +184,7 @@ def view_of(
         AuthorityView(
             name=view.name,
             document=view.document,
-            withdrawals=view.withdrawals,
+            withdrawals=withdrawals,
             expires=expires if until is None else min(expires, until),
             version=view.version,
             trust_domains=document,
@@ -189,6 +192,11 @@ def view_of(
         ),
         replaced,
     )
+
+
+def _withdrawn(chain: tuple[Root, ...], found: GoodSet) -> bytes:
+    """Verify an edition that is not accepted; return its ``withdrawals.json``."""
+    return withdrawn_by(verify_set(_root_of(chain, found.root), found), found)
 
 
 def root_chain(authority: TrustedAuthority, store: Store) -> tuple[Root, ...]:
@@ -253,7 +261,7 @@ def understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> A
         RepositoryError: One is not the listed file.
     """
     authority = _document(verified.targets, AUTHORITY_FILE, good.authority)
-    withdrawals = _document(verified.targets, WITHDRAWALS_FILE, good.withdrawals)
+    withdrawals = withdrawn_by(verified, good)
     return AuthorityView(
         name=name,
         document=memo.read_authority(authority, name),
@@ -262,6 +270,16 @@ def understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> A
         version=verified.timestamp.version,
         withdrawals_sha256=hashlib.sha256(withdrawals).hexdigest(),
     )
+
+
+def withdrawn_by(verified: VerifiedSet, found: GoodSet) -> bytes:
+    """Return the ``withdrawals.json`` that a verified set lists.
+
+    Raises:
+        EvidenceError: It is missing or too large.
+        RepositoryError: It is not the listed file.
+    """
+    return _document(verified.targets, WITHDRAWALS_FILE, found.withdrawals)
 
 
 def listed_document(targets: Targets, name: str) -> TargetFile | None:

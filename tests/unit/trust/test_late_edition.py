@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.window import rfc3339
 from sidecar.trust.refresher import AuthorityRefresher
 from tests.unit.trust.refreshing import KEY, fresh, refused
 from tests.unit.trust.repository import HOUR, ROLES, Repository, now
 
-OTHER = "sha256:" + "b" * 64
+OTHER, THIRD = ("sha256:" + digit * 64 for digit in "bc")
 
 
 def publish_expired(repo: Repository, role: str = "timestamp") -> None:
@@ -60,7 +61,10 @@ def test_law_1_a_withdrawal_that_expired_unread_is_in_force(
 def test_law_1_what_expired_unread_takes_no_withdrawal_back(
     repo: Repository, state: Path, entry: dict[str, str] | None
 ) -> None:
-    """A mirror that replays chooses the edition: one from between two withdrawals, say."""
+    """A mirror that replays chooses the edition: one from between two withdrawals, say.
+
+    What such an edition withdraws itself counts beside what it lacks.
+    """
     begins = {"effective": "2090-01-01T00:00:00Z"}
     repo.entries.append({"kind": "key", "subject": KEY, "reason": "test"} | begins)
     repo.publish()
@@ -69,16 +73,27 @@ def test_law_1_what_expired_unread_takes_no_withdrawal_back(
     repo.entries.extend([] if entry is None else [entry])
     publish_expired(repo)
     gate = AuthorityRefresher(repo.trusted(), state)
-    view = gate.refresh()
-    assert view is not None
-    assert not view.heard_since_start
-    assert [each.subject for each in view.withdrawals.entries] == [KEY]
-    assert gate.status.error == (
-        "timestamp.json is expired, and lacks withdrawals that were verified before"
-    )
+    for each in (gate, gate, AuthorityRefresher(repo.trusted(), state)):  # nor after a restart
+        view = each.refresh()
+        assert view is not None
+        assert not view.heard_since_start
+        assert {one.subject for one in view.withdrawals.entries} == {KEY, OTHER}
+        begin = [one.effective for one in view.withdrawals.entries if one.subject == KEY]
+        assert rfc3339(begin[0] or now()) == begins["effective"]
+        assert each.status.error == (
+            "timestamp.json is expired, and lacks withdrawals that were verified before; "
+            "what it withdraws counts, too"
+        )
     repo.entries.append({"kind": "key", "subject": KEY, "reason": "test"})
     publish_expired(repo)
-    assert subjects(gate) == [each["subject"] for each in repo.entries]
+    assert {*subjects(gate)} == {KEY, OTHER}
+    repo.entries[:] = [{"kind": "key", "subject": THIRD, "reason": "test"}]
+    repo.publish()
+    for each in (gate, AuthorityRefresher(repo.trusted(), state)):
+        view = each.refresh()
+        assert view is not None
+        assert view.heard_since_start
+        assert [one.subject for one in view.withdrawals.entries] == [THIRD]
 
 
 def test_an_authority_is_not_heard_for_the_first_time_by_what_has_expired(
