@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from sidecar.authority import home as authority
 from sidecar.authority.open_home import Home
@@ -131,3 +135,48 @@ def test_it_runs_as_the_document_says(cases: dict[str, Case], signer: Home, tmp_
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.endswith(b"ValueError: about another subject\n")
+
+
+@pytest.mark.skipif(None in map(shutil.which, ("openssl", "jq")), reason="openssl or jq is missing")
+def test_openssl_and_jq_verify_every_kind_as_the_document_says(
+    cases: dict[str, Case], signer: Home, tmp_path: Path
+) -> None:
+    (commands,) = re.findall(
+        r"^## With openssl.*?^```sh\n(.*?)^```$", DOC.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "key.pem").write_text(authority.pem(signer))
+    curve = getattr(load_pem_public_key(authority.pem(signer).encode()), "curve", None)
+    names = {"KEY": "key.pem", "ENVELOPE": "a.dsse.json", "BLOB": "blob"}
+    names["DIGEST"] = "-digest sha384" if curve is not None and curve.name == "secp384r1" else ""
+
+    def run(envelope: bytes, blob: bytes) -> list[str]:
+        (tmp_path / "a.dsse.json").write_bytes(envelope)
+        (tmp_path / "blob").write_bytes(blob)
+        done = subprocess.run(
+            ["/bin/sh", "-c", commands],
+            cwd=tmp_path,
+            env={**os.environ, **names},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    digests = {kind: hashlib.sha256(case.blob).hexdigest() for kind, case in cases.items()}
+    signed = {kind: authority.attest(signer, case.statement, NOW) for kind, case in cases.items()}
+    assert {kind: run(signed[kind], case.blob) for kind, case in cases.items()} == {
+        kind: [
+            "Signature Verified Successfully",
+            "application/vnd.in-toto+json",
+            "https://in-toto.io/Statement/v1",
+            kind,
+            digests[kind],
+            f"{digests[kind]}  blob",
+        ]
+        for kind in cases
+    }
+    parts = json.loads(signed[APPROVAL])
+    other = base64.b64encode(base64.b64decode(parts["payload"]) + b"\n").decode()
+    assert run(json.dumps({**parts, "payload": other}).encode(), b"")[0] == (
+        "Signature Verification Failure"
+    )
