@@ -78,18 +78,24 @@ test_a_waiver_for_a_model_excuses_that_model_only if {
 	{[warning.state, warning.subject] | some warning in answer.warnings} == {["waived", fixtures.model]}
 }
 
-in_eu_and_uk(waivers) := json.patch(waiving(waivers), [{
+in_eu_and_zz(waivers) := json.patch(waiving(waivers), [{
 	"op": "replace",
 	"path": "/environment/jurisdictions",
-	"value": ["eu", "uk"],
+	"value": ["eu", "zz"],
 }])
 
+decided_in_eu_and_zz(waivers) := answer if {
+	zz := {"id": "zz", "deny": set()}
+	answer := admission.decision with input as in_eu_and_zz(waivers)
+		with data.revision as "r-1"
+		with data.jurisdiction.zz as zz
+		with data.params.zz.sectors as {"finance": "eu-finance"}
+}
+
 test_a_package_asked_for_by_two_jurisdictions_is_waived_by_both if {
-	shared := {"finance": "eu-finance"}
-	british := object.union(waiver, {"jurisdiction": "uk", "authority": "their-regulator"})
-	one := admission.decision with input as in_eu_and_uk([waiver]) with data.revision as "r-1" with data.params.uk.sectors as shared
-	one.violations == [unregistered("enforced", "")]
-	both := admission.decision with input as in_eu_and_uk([waiver, british]) with data.revision as "r-1" with data.params.uk.sectors as shared
+	theirs := object.union(waiver, {"jurisdiction": "zz", "authority": "their-regulator"})
+	decided_in_eu_and_zz([waiver]).violations == [unregistered("enforced", "")]
+	both := decided_in_eu_and_zz([waiver, theirs])
 	both.violations == []
 	both.warnings == [unregistered("waived", "the-regulator, their-regulator")]
 }

@@ -21,6 +21,7 @@ from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.tree import CAPABILITIES, require_policies
 from sidecar.policy import more_evidence
+from sidecar.policy.leftovers import leftovers
 
 SCHEMAS = "schemas"
 PARAMS = "params"
@@ -170,7 +171,7 @@ def _expected(error: dict[str, Any]) -> str:
 
 
 def data_problems(program: Path, tree: Path) -> list[Problem]:
-    """Validate the data of each package against its schema."""
+    """Validate the data of each package against its schema, and that there is such a package."""
     params = {path.parent.name: path for path in (tree / PARAMS).glob("*/data.json")}
     schemas = {
         path.name.split(".")[1]: path for path in (tree / SCHEMAS).glob(f"{PARAMS}.*.schema.json")
@@ -189,7 +190,11 @@ def data_problems(program: Path, tree: Path) -> list[Problem]:
     for name, field, why in _evaluate(program, question, _DATA_PROBLEMS):
         file = params[name].relative_to(tree).as_posix()
         problems.append(Problem(file, 0, "", f"{field}: {why}"))
-    return problems
+    files = (*params.items(), *schemas.items())
+    return problems or [
+        Problem(path.relative_to(tree).as_posix(), 0, "", why)
+        for path, why in leftovers(tree, files, question["params"])
+    ]
 
 
 def _lint(program: Path, tree: Path) -> list[Problem] | None:

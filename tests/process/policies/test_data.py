@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,4 +146,36 @@ def test_a_missing_entry_and_a_missing_schema_are_found(tmp_path: Path) -> None:
     assert {(one.file, one.message) for one in problems} == {
         ("params/uk/data.json", "(Root): personal_data is required"),
         ("params/us/data.json", "there is no schemas/params.us.schema.json"),
+    }
+
+
+def test_what_a_removed_jurisdiction_leaves_behind_is_found(tmp_path: Path) -> None:
+    tree = copy_policies(tmp_path)
+
+    def found(*gone: str) -> dict[str, str]:
+        for name in gone:
+            path = tree / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return {one.file: one.message for one in checks.data_problems(opa_path(), tree)}
+
+    unread = "there is no jurisdiction/uk, whose rules read it; remove it"
+    assert found("jurisdiction/uk") == {
+        "params/uk/data.json": unread,
+        "schemas/params.uk.schema.json": unread,
+    }
+    assert found("params/uk") == {"schemas/params.uk.schema.json": unread}
+    assert found("schemas/params.uk.schema.json") == {}
+    assert found("jurisdiction/us-defense", "params/us-defense") == {
+        "params/us/data.json": "sectors.defense: there is no jurisdiction/us-defense, so calls of "
+        "this sector are denied; name null if nothing more is required there",
+        "schemas/params.us-defense.schema.json": unread.replace("/uk", "/us-defense"),
+    }
+    us = "jurisdiction/us", "params/us", "schemas/params.us.schema.json"
+    unheld = (
+        "no jurisdiction's `sectors` names it, so no call is held to it; name it in "
+        "params/<id>/data.json, or remove it"
+    )
+    assert found("schemas/params.us-defense.schema.json", *us) == {
+        "jurisdiction/us-finance": unheld,
+        "jurisdiction/us-healthcare": unheld,
     }
