@@ -132,8 +132,8 @@ def _seen(result: DryRun) -> Table:
     table.add_row("environment", shown if call else Text("not reached", style="dim"))
     for number, found in enumerate(_models_found(result)):
         value = str(found.value)[:_SHOWN_CHARS]
-        said = Text.assemble((value, "cyan"), f"  {_what(found)} at ", (found.where, "bold"))
-        table.add_row("names" if number == 0 else "", said)
+        text = Text.assemble((value, "cyan"), f"  {_what(found)} at ", (found.where, "bold"))
+        table.add_row("names" if number == 0 else "", text)
     return table
 
 

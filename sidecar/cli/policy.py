@@ -237,8 +237,8 @@ def explain(
     if as_json:
         report = assessment_view.to_json(assessment, asked=inquired.asked())
         held = policy_view.rules_that_held(answer, catalogue)
-        said = {**answer, "held": held, "waivers": waivers}
-        print(json.dumps({**report, "policies": said}, indent=2))
+        shown = {**answer, "held": held, "waivers": waivers}
+        print(json.dumps({**report, "policies": shown}, indent=2))
     else:
         policy_view.print_answer(console, answer, catalogue, asked=inquired.asked())
         policy_view.print_idle_waivers(console, waivers)

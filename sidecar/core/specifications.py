@@ -133,8 +133,8 @@ def _signed_specification(
     untimely = _untimely(item, extended, claim)
     if untimely is not None:
         return untimely
-    said = item.predicate.environments, item.predicate.envelope
-    if (claim.environments, claim.envelope) != said:
+    specified = item.predicate.environments, item.predicate.envelope
+    if (claim.environments, claim.envelope) != specified:
         return "the manifest's environments or suites are not those that were specified"
     return SignedSpecification(item, signers, extended)
 

@@ -95,30 +95,32 @@ def _unreached(canary: Canary) -> tuple[str, ...]:
 
 def _judged(canary: Canary, reply: Reply) -> Diagnosis:
     reason = reply.headers.get(_REASON)
-    said = f"POST {canary.path} got {reply.status}"
+    outcome = f"POST {canary.path} got {reply.status}"
     if reply.status < 400:
         return fail(
             canary.name,
-            f"{said}: it was NOT denied",
+            f"{outcome}: it was NOT denied",
             "This route is not checked: enable ext_authz on it.",
         )
     if reply.status == 403 and reason is None and _sealed(reply.body):
         return fail(
             canary.name,
-            f"{said} from an RBAC filter, such as the seal: the gate did not admit or deny it",
+            f"{outcome} from an RBAC filter, such as the seal: the gate did not admit or deny it",
             "Nothing passes on this route: enable ext_authz on it.",
             ("gate", "ext_authz", "gate cluster"),
         )
     if reason is None or _DECISION not in reply.headers or _code(reply) != reason:
         return fail(
             canary.name,
-            f"{said}, but not from the gate",
+            f"{outcome}, but not from the gate",
             "This route is not checked: enable ext_authz on it.",
             ("gate", "ext_authz", "gate cluster"),
         )
     if reason in _OURS:
-        return warn(canary.name, f"{said} {reason}", "Denied, but not for its own sake; see above.")
-    return ok(canary.name, f"{said} {reason} from the gate")
+        return warn(
+            canary.name, f"{outcome} {reason}", "Denied, but not for its own sake; see above."
+        )
+    return ok(canary.name, f"{outcome} {reason} from the gate")
 
 
 def _sealed(body: bytes) -> bool:

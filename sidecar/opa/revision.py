@@ -51,6 +51,6 @@ def _archived(commit: str, beside: Path) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PolicyError(f"{commit}: no folder, and Git cannot be asked: {error}") from error
     if ran.returncode != 0:
-        said = " ".join(ran.stderr.decode(errors="replace").split())
-        raise PolicyError(f"{commit}: neither a folder nor a commit: {said[:300]}")
+        output = " ".join(ran.stderr.decode(errors="replace").split())
+        raise PolicyError(f"{commit}: neither a folder nor a commit: {output[:300]}")
     return ran.stdout

@@ -144,8 +144,8 @@ class Server:
         end = time.monotonic() + _READY_SECONDS
         while time.monotonic() < end:
             if process.poll() is not None:
-                said = " ".join(self._output.read_text(errors="replace").split())
-                raise PolicyError(f"OPA ended with {process.returncode}: {said[:500]}")
+                output = " ".join(self._output.read_text(errors="replace").split())
+                raise PolicyError(f"OPA ended with {process.returncode}: {output[:500]}")
             try:
                 if self.exchange("GET", "/health")[0] == 200:
                     return

@@ -102,12 +102,12 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
     )
     rules, packages = list[Rule](), dict[str, Package]()
     for entry in report.get("annotations", ()):
-        said, path = entry["annotations"], [str(part["value"]) for part in entry["path"]]
+        annotations, path = entry["annotations"], [str(part["value"]) for part in entry["path"]]
         package = _package(path)
-        if said["scope"] == "package" and package is not None:
-            packages.setdefault(package, _introduced(package, said))
-        elif "code" in said.get("custom", {}) and package is not None:
-            rules.append(_rule(package, path[-1], said, entry["location"]))
+        if annotations["scope"] == "package" and package is not None:
+            packages.setdefault(package, _introduced(package, annotations))
+        elif "code" in annotations.get("custom", {}) and package is not None:
+            rules.append(_rule(package, path[-1], annotations, entry["location"]))
     return Catalogue(tuple(sorted(rules, key=_place)), packages, _early(policies))
 
 
@@ -124,18 +124,22 @@ def _package(path: list[str]) -> str | None:
     return CALL if path[1] == "admission" else None
 
 
-def _introduced(package: str, said: Mapping[str, Any]) -> Package:
-    return Package(package, str(said.get("title", "")), str(said.get("description", "")))
+def _introduced(package: str, annotations: Mapping[str, Any]) -> Package:
+    return Package(
+        package, str(annotations.get("title", "")), str(annotations.get("description", ""))
+    )
 
 
-def _rule(package: str, head: str, said: Mapping[str, Any], location: Mapping[str, Any]) -> Rule:
-    custom = {name: str(value) for name, value in said["custom"].items()}
+def _rule(
+    package: str, head: str, annotations: Mapping[str, Any], location: Mapping[str, Any]
+) -> Rule:
+    custom = {name: str(value) for name, value in annotations["custom"].items()}
     advisory = head == "warn" or custom["code"] == "waiver_ending"
     return Rule(
         package=package,
         code=custom["code"],
-        title=str(said.get("title", "")),
-        description=" ".join(str(said.get("description", "")).split()),
+        title=str(annotations.get("title", "")),
+        description=" ".join(str(annotations.get("description", "")).split()),
         citation=custom.get("citation", ""),
         remedy=custom.get("remedy", ""),
         term=custom.get("term", ""),

@@ -60,8 +60,8 @@ def _noes(view: AuthorityView) -> dict[No, None]:
     return dict.fromkeys((*found.entries, *found.failures, *found.supersessions))
 
 
-def _report(authority: str, verb: str, said: Iterable[No]) -> None:
-    listed = list(said)
+def _report(authority: str, verb: str, entries: Iterable[No]) -> None:
+    listed = list(entries)
     for each in listed[:MAX_LINES]:
         kind, subject, reason = _named(each)
         effective = each.effective if isinstance(each, Withdrawal) else None
@@ -87,10 +87,10 @@ def _report(authority: str, verb: str, said: Iterable[No]) -> None:
         log.warning("%s %s %d more", authority, verb, len(listed) - MAX_LINES)
 
 
-def _named(said: No) -> tuple[str, str, str]:
+def _named(entry: No) -> tuple[str, str, str]:
     """Return kind, subject and reason of a no."""
-    if isinstance(said, Withdrawal):
-        return said.kind.value, said.subject, said.reason
-    if isinstance(said, Failure):
-        return "failed manifest", said.manifest, said.reason
-    return "superseded manifest", said.manifest, f"by {said.by}"
+    if isinstance(entry, Withdrawal):
+        return entry.kind.value, entry.subject, entry.reason
+    if isinstance(entry, Failure):
+        return "failed manifest", entry.manifest, entry.reason
+    return "superseded manifest", entry.manifest, f"by {entry.by}"

@@ -147,11 +147,11 @@ class Scenes(ABC):
         words = [str(each) for each in arguments]
         command = " ".join([words[0], Path(words[1]).name, "…", *({_REINSTATE} & set(words))])
         self.printer.note(f"$ admit {command}")
-        printed, told = io.StringIO(), io.StringIO()
-        with redirect_stdout(printed), redirect_stderr(told):
+        printed, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(errors):
             status = run([*words, "--json"])
         if status not in {0, 1}:
-            raise StageError(f"admit {words[0]}: {told.getvalue().strip()}")
+            raise StageError(f"admit {words[0]}: {errors.getvalue().strip()}")
         return status, json.loads(printed.getvalue())
 
     def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:

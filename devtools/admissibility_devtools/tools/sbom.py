@@ -148,8 +148,8 @@ def _digests(component: Mapping[str, Any]) -> frozenset[str]:
 def _run(command: list[str], text: str = "") -> str:
     ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
-        said = (ran.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ProgramError(f"{' '.join(command[:3])} failed: {said}")
+        last_line = (ran.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ProgramError(f"{' '.join(command[:3])} failed: {last_line}")
     return ran.stdout
 
 
