@@ -102,6 +102,8 @@ _CONVERSE: dict[str, Meaning] = {
     "additionalModelRequestFields.tools[].input_schema": Role.DATA,
     "additionalModelRequestFields.tools[].input_examples": Role.DATA,
     "additionalModelRequestFields.output_config.format": Role.DATA,
+    "additionalModelRequestFields.documents": Role.DATA,
+    "additionalModelRequestFields.tool_results": Role.DATA,
     **{f"additionalModelRequestFields.{place}": role for place, role in STORED.items()},
     "additionalModelResponseFieldPaths": Role.WORD,
     "requestMetadata": Role.DATA,

@@ -1,7 +1,8 @@
 """Describes Google Vertex AI: Gemini and its tuned models in Google's and OpenAI's API, and Claude.
 
 A base model of Google's is ``publishers/google/models/…`` in the path, ``google/…`` as ``model`` in
-the OpenAI-compatible body, and its id alone as ``baseModel`` of a tuning job. A tuned model is
+the OpenAI-compatible body, and its id alone as ``baseModel`` of a tuning job. Models of other
+publishers, which Google serves too, are called by that body alone (``meta/…``). A tuned model is
 called through an endpoint, whose resource name is in the path. An endpoint can be given another
 model without its name changing, so it is bound like a deployment (Vertex AI REST reference, v1 and
 v1beta1: projects.locations.publishers.models, projects.locations.endpoints,
@@ -23,9 +24,9 @@ from sidecar.providers.provider import AdaptedNames, NameKind, Provider, no_furt
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
-_PUBLISHED, _CLAUDES = "publishers/google/models/", "publishers/anthropic/models/"
-_BASE = re.compile(r"publishers/(?:google|anthropic)/models/[^/]+")
-_ID = re.compile(r"(?:(?P<publisher>google|anthropic)/)?(?P<id>(?!\*\*)[^/]+)")
+_PUBLISHED = "publishers/google/models/"
+_BASE = re.compile(r"publishers/[a-z0-9-]+/models/[^/]+")
+_ID = re.compile(r"(?:(?P<publisher>[a-z0-9-]+)/)?(?P<id>(?!\*\*)[^/]+)")
 _MAKE = "claude"
 """How ids of Anthropic's models begin, and none of Google's."""
 
@@ -38,7 +39,7 @@ def names(model: str) -> NameKind:
 
 
 def canonical(model: str) -> str:
-    """Return ``publishers/…/models/ID`` for every name of a model of Google's or Anthropic's.
+    """Return ``publishers/…/models/ID`` for every name of a model that is not a project's.
 
     So it does for a pattern over their ids; ``**`` covers endpoints too, and stays.
     """
@@ -46,16 +47,15 @@ def canonical(model: str) -> str:
     if match is None:
         return model
     publisher = match["publisher"] or ("anthropic" if match["id"].startswith(_MAKE) else "google")
-    return f"{_CLAUDES if publisher == 'anthropic' else _PUBLISHED}{match['id']}"
+    return f"publishers/{publisher}/models/{match['id']}"
 
 
 def elsewhere(model: str) -> tuple[str, ...]:
-    """Return the pattern over Anthropic's models for one over ids that theirs can match, too."""
+    """Return the pattern over the models of all publishers for one over ids alone."""
     found = model.removeprefix(_PUBLISHED)
-    before, wildcard, _ = found.partition("*")
-    if found == model or not wildcard or not _MAKE.startswith(before):
+    if found == model or "*" not in found:
         return ()
-    return (f"{_CLAUDES}{found}",)
+    return (f"publishers/*/models/{found}",)
 
 
 def _spelled(places: dict[str, Meaning]) -> dict[str, Meaning]:
@@ -265,10 +265,11 @@ PROVIDER = Provider(
     documentation=(
         "A base model is `publishers/google/models/…`, under every name that the API takes for it:"
         " `google/…` in the OpenAI-compatible body, and its id alone in a tuning job. A model of"
-        " Anthropic's is `publishers/anthropic/models/…`, in the path. A tuned model"
-        " is called through its endpoint, named by `projects/…/locations/…/endpoints/…` in the"
-        " path; an endpoint can be given another model, so a deployment binding states which model"
-        " it runs. Routing configurations and cached content are refused: they choose or name a"
+        " Anthropic's is `publishers/anthropic/models/…`, in the path; one of another publisher's,"
+        " such as `meta/…` in the OpenAI-compatible body, is `publishers/meta/models/…`. A tuned"
+        " model is called through its endpoint, named by `projects/…/locations/…/endpoints/…` in"
+        " the path; an endpoint can be given another model, so a deployment binding states which"
+        " model it runs. Routing configurations and cached content are refused: they choose or name a"
         " model elsewhere. Routes set `provider: vertex`."
     ),
     errors=error_shapes.GOOGLE,

@@ -327,6 +327,9 @@ def test_a_schema_of_an_answer_may_have_a_property_of_that_name(path: str, withi
     body = within({"output_config": {"format": {"type": "json_schema", "schema": schema}}})
     call = post("bedrock", f"/model/acme.m/{path}", body)
     assert call == Call("bedrock", path, ("acme.m",))
+    data = [{"model": "T", "text": "x"}]
+    body = within({"documents": data, "tool_results": [{"outputs": data}]})  # Cohere's
+    assert post("bedrock", f"/model/acme.m/{path}", body) == call
 
 
 def test_a_stream_of_bedrock_is_one_by_its_path() -> None:

@@ -32,9 +32,13 @@ def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
     path = f"{HOME}/endpoints/openapi/chat/completions"
     body = {"model": "google/gemini-2.5-flash", "messages": []}
     assert post("vertex", path, body) == Call("vertex", "chat.completions", (BASE,))
-    assert post("vertex", path, {**body, "model": "meta/llama"}) == (
+    other = "publishers/meta/models/llama-4-maas"
+    for written in ("meta/llama-4-maas", other):
+        call = Call("vertex", "chat.completions", (other,))
+        assert post("vertex", path, {**body, "model": written}) == call
+    assert post("vertex", path, {**body, "model": "meta/llama/4"}) == (
         Reason.UNSUPPORTED_OPERATION,
-        "meta/llama is a router that chooses models; name a model",
+        "meta/llama/4 is a router that chooses models; name a model",
     )
 
 

@@ -108,7 +108,8 @@ def test_the_rule_of_all_providers_takes_no_base_model_of_any_for_an_adapted_one
         ("vertex", "google/gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
         ("vertex", "publishers/google/models/gemini-2.5-flash", None),
         ("vertex", "projects/acme/locations/europe-west4/endpoints/1", None),
-        ("vertex", "meta/llama", None),
+        ("vertex", "meta/llama", "publishers/meta/models/llama"),
+        ("vertex", "meta/llama/4", None),
         ("openai", "google/gemini-2.5-flash", None),
     ],
 )

@@ -36,6 +36,15 @@ MODELS = (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
                 CLAUDE,
             )
         ),
+        *(
+            (WithdrawalKind.BASE_MODEL, written, "vertex/publishers/meta/models/llama-4-maas")
+            for written in (
+                "vertex/meta/llama-4-maas",
+                "vertex/meta/*",
+                "vertex/llama*",
+                "vertex/*",
+            )
+        ),
         (
             WithdrawalKind.BASE_MODEL,
             "vertex/gemini-2.5-*",
