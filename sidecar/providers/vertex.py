@@ -269,8 +269,8 @@ PROVIDER = Provider(
         " such as `meta/…` in the OpenAI-compatible body, is `publishers/meta/models/…`. A tuned"
         " model is called through its endpoint, named by `projects/…/locations/…/endpoints/…` in"
         " the path; an endpoint can be given another model, so a deployment binding states which"
-        " model it runs. Routing configurations and cached content are refused: they choose or name a"
-        " model elsewhere. Routes set `provider: vertex`."
+        " model it runs. Routing configurations and cached content are refused: they choose or name"
+        " a model elsewhere. Routes set `provider: vertex`."
     ),
     errors=error_shapes.GOOGLE,
     inputs=NO_INPUTS,
