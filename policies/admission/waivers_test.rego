@@ -93,8 +93,8 @@ decided_in_eu_and_zz(waivers) := answer if {
 }
 
 test_a_package_asked_for_by_two_jurisdictions_is_waived_by_both if {
-	theirs := object.union(waiver, {"jurisdiction": "zz", "authority": "their-regulator"})
 	decided_in_eu_and_zz([waiver]).violations == [unregistered("enforced", "")]
+	theirs := object.union(waiver, {"jurisdiction": "zz", "authority": "their-regulator"})
 	both := decided_in_eu_and_zz([waiver, theirs])
 	both.violations == []
 	both.warnings == [unregistered("waived", "the-regulator, their-regulator")]
