@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,11 @@ class DirectoryDestination:
 
     def names(self, folder: str) -> frozenset[str]:
         """Return the names of the files in a folder."""
-        return frozenset(self.sizes(folder))
+        try:
+            with os.scandir(self.folder / folder) as found:
+                return frozenset(each.name for each in found if each.is_file())
+        except FileNotFoundError:
+            return frozenset()
 
     def written(self, name: str) -> float:
         """Return when a file was put in place: its date may be that of a coming second."""

@@ -17,6 +17,7 @@ from sidecar.destinations import evidence
 from sidecar.destinations.destination import Destination
 from sidecar.formats.evidence_index import BadIndexError, file_name
 from sidecar.relay.repository import (
+    KEPT_SECONDS,
     EarlierEditions,
     Edition,
     read_edition,
@@ -123,6 +124,7 @@ class RepositoryLink:
         self._round = _Round(self.status, changed)
         self._written: dict[int, Edition] = {}
         self._earlier: dict[int, EarlierEditions] = {}
+        self._next_removal: dict[int, float] = {}
 
     def work(self) -> bool:
         """Read the source and forward what is new; returns whether something was."""
@@ -139,7 +141,11 @@ class RepositoryLink:
             now, earlier = time.monotonic(), self._earlier.setdefault(number, EarlierEditions())
             if before is not None:
                 earlier.add(before, now)
-            self._round.note_kept(remove_others(place, edition, earlier.names(edition, now)))
+            if now >= self._next_removal.get(number, now):
+                problem = remove_others(place, edition, earlier.names(edition, now))
+                self._round.note_kept(problem)
+                if problem:  # a refusal may take seconds, for which the next edition would wait
+                    self._next_removal[number] = now + KEPT_SECONDS
             self._written[number] = edition
             return True
 

@@ -143,6 +143,8 @@ class EarlierEditions:
     def add(self, edition: Edition, now: float) -> None:
         """Note an edition that another one has replaced at ``now``, monotonic seconds."""
         sizes = {name: len(data) for name, data in edition.items()}
+        if self._before and self._before[0][1] == sizes:
+            return  # noted in a round that failed afterwards
         self._before = [(now, sizes), *self._before][:KEPT_EDITIONS]
 
     def names(self, edition: Edition, now: float) -> frozenset[str]:

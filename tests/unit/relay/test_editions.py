@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -77,7 +78,10 @@ def test_a_root_goes_at_once_or_the_round_fails_and_a_foreign_file_never(tmp_pat
 class Refusing(DirectoryDestination):
     """A place of which nothing can be removed."""
 
+    asked: ClassVar[list[str]] = []
+
     def remove(self, name: str) -> None:
+        self.asked.append(name)
         raise OSError(13, "Access Denied", name)
 
 
@@ -87,12 +91,14 @@ def test_a_place_that_refuses_to_remove_fails_no_round(
     repo = made(tmp_path / "acme", 1)
     place = Refusing(tmp_path / "www")
     place.write("metadata/9.snapshot.json", b"")
+    Refusing.asked.clear()
     seen: list[LinkStatus] = []
     link = RepositoryLink("acme", DirectorySource(repo.folder), (place,), seen.append)
     for _ in range(3):
         assert link.work()
         repo.publish()
     assert (link.status.problem, link.status.forwarded) == ("", 3)
+    assert len(Refusing.asked) == 1  # a refusal may take seconds
     assert [each.message for each in caplog.records if "superseded" in each.message] == [
         "repository acme: superseded files stay: metadata/9.snapshot.json: Access Denied"
     ]
