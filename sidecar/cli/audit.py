@@ -19,6 +19,7 @@ from rich.console import Console
 
 from sidecar.cli import assessment_view, refresh_status
 from sidecar.cli.common import CliError, JsonOption, present
+from sidecar.cli.long_work import progress
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -169,7 +170,8 @@ def audited(
             f"decision {decision}: {line['reason']}: {line['detail']} (its line names no whole "
             "call to assess)"
         )
-    state, statuses = load_as_of(config, at)
+    with progress("verifying evidence") as advanced:
+        state, statuses = load_as_of(config, at, advanced)
     return Audited(
         line,
         at,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sidecar.cli.common import CliError, JsonOption, present
+from sidecar.cli.long_work import progress
 from sidecar.cli.refresh_status import print_problems
 from sidecar.cli.tables import show_table, stdout
 from sidecar.cli.verify import DEFAULT_TRUST, Trust
@@ -51,7 +52,9 @@ def due(
     if len(editions) != len(read):
         raise CliError("--suite: two folders have one kind and name")
     now = datetime.now(UTC)
-    state, statuses = load_once(load(present(trust, "--trust")))
+    config = load(present(trust, "--trust"))
+    with progress("verifying evidence") as advanced:
+        state, statuses = load_once(config, advanced)
     found = suite_statuses(state, now, now + timedelta(days=within), editions)
     shown = [each for each in found if each.due or show_all]
     if as_json:

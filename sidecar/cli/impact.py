@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
@@ -22,6 +21,7 @@ from sidecar.cli.impact_options import (
     LogOption,
     counted_name,
 )
+from sidecar.cli.long_work import progress
 from sidecar.cli.plain_console import PlainConsole
 from sidecar.cli.refresh_status import print_problems
 from sidecar.cli.tables import stdout
@@ -108,19 +108,11 @@ def computed(
         raise CliError(f"--as {authority}: not in {trust}; expected one of {', '.join(names)}")
     now = datetime.now(UTC)
     calls = logged_calls.read(log, _since(now, days)) if log else None
-    state, _, statuses = load_verified(config)
-    console = PlainConsole(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("assessing")
-        found = impact(
-            state,
-            authority,
-            entry,
-            now,
-            further=by_other_names(entry),
-            seen=calls,
-            advanced=lambda done, of: bar.update(task, completed=done, total=of),
-        )
+    with progress("verifying evidence") as advanced:
+        state, _, statuses = load_verified(config, advanced)
+    further = by_other_names(entry)
+    with progress("assessing") as advanced:
+        found = impact(state, authority, entry, now, further=further, seen=calls, advanced=advanced)
     return found, statuses
 
 

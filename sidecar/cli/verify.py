@@ -26,6 +26,7 @@ from sidecar.cli import (
     refresh_status,
 )
 from sidecar.cli.common import CliError, present
+from sidecar.cli.long_work import progress
 from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.tables import stdout
@@ -203,7 +204,8 @@ def inquire(
     common.workload_id(environment, "--environment")
     _check_operation(operation)
     config = load(present(trust, "--trust"))
-    state, statuses = load_once(config)
+    with progress("verifying evidence") as advanced:
+        state, statuses = load_once(config, advanced)
     now = datetime.now(UTC)
     credential = assumed_credential(config.operator, environment, now)
     assessment = assess(call, credential, state, now)
@@ -263,7 +265,9 @@ def verify(
     if evidence:
         if asked.given:
             raise CliError("--evidence: leave MODEL and --environment out")
-        state, _ = load_once(load(present(asked.trust, "--trust")))
+        config = load(present(asked.trust, "--trust"))
+        with progress("verifying evidence") as advanced:
+            state, _ = load_once(config, advanced)
         found = evidence_view.judge(evidence, state, datetime.now(UTC))
         raise typer.Exit(evidence_view.show(found, as_json=as_json))
     inquired = asked.inquire(how, "--evidence PATH")
