@@ -160,7 +160,7 @@ class Supervisor:
             yield from place.processes
 
     def _wait_seconds(self) -> float:
-        """Return how long to wait for a signal: a second where nothing is under way."""
+        """Return how long to wait for a signal: a second while nothing changes."""
         calm = self._was_ready and not self._stopping and not self._rolling
         calm = calm and not self._leaving and all(each.current for each in self._places)
         return _IDLE_SECONDS if calm else _BUSY_SECONDS
