@@ -222,7 +222,7 @@ def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple
         if entry.role is Role.BODY and isinstance(entry.value, dict):
             _refuse_overrides(frozenset(), entry.value)
     narrowed = [
-        _narrowed(operation, entry) if type(entry.role) is AllowedValues else entry
+        _narrowed(operation, entry, entry.role) if isinstance(entry.role, AllowedValues) else entry
         for entry in found
     ]
     named = stored_inputs.in_json(inputs, operation.tree, value, body)
@@ -251,16 +251,12 @@ def _from_form(
     return (*found, *named)
 
 
-def _narrowed(operation: Operation, entry: FoundValue) -> FoundValue:
+def _narrowed(operation: Operation, entry: FoundValue, allowed: AllowedValues) -> FoundValue:
     """Check a value at a place with a list of allowed values, and give it its role."""
-    if not isinstance(entry.role, AllowedValues):
-        return entry
-    if not entry.role.allows(entry.value):
-        allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))
-        raise unsupported(
-            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}"
-        )
-    return replace(entry, role=entry.role.role)
+    if not allowed.allows(entry.value):
+        values = ", ".join(sorted(json.dumps(value) for value in allowed.values))
+        raise unsupported(f"{operation.name} with {entry.where} other than {values}: {allowed.why}")
+    return replace(entry, role=allowed.role)
 
 
 def _refuse_overrides(read: frozenset[str], body: Iterable[str]) -> None:
