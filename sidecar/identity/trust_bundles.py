@@ -8,10 +8,10 @@ reported, so that one unusual JWK does not disable a whole trust domain.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 from cryptography import x509
@@ -22,6 +22,11 @@ from sidecar.core.grants import CUSTOMER
 from sidecar.core.snapshot import TrustState
 
 MIN_RSA_BITS = 2048
+MAX_JWT_KEYS, MAX_ROOTS = 256, 64
+"""Most JWKs and X.509 roots of one trust domain that are parsed; a SPIFFE bundle has a handful.
+Requests wait while they are, and each root may be tried for each certificate of the domain."""
+
+T = TypeVar("T")
 _CURVE_ALGORITHM = {"secp256r1": "ES256", "secp384r1": "ES384"}
 _RSA_ALGORITHMS = frozenset({"RS256", "PS256"})
 _PRIVATE_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
@@ -129,6 +134,7 @@ def parse(
 def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, JwtKey]]:
     jwks = (entry.jwks or {}).get("keys", [])
     listed = [jwk for jwk in jwks if isinstance(jwk, dict)] if isinstance(jwks, list) else []
+    listed = _first(listed, MAX_JWT_KEYS, "JWKs", problems)
     kids = Counter(jwk["kid"] for jwk in listed if isinstance(jwk.get("kid"), str))
     for jwk in listed:
         kid = jwk.get("kid")
@@ -139,6 +145,14 @@ def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, Jw
         except ValueError as error:
             named = f" {kid[:64]!r}" if isinstance(kid, str) and kid else ""
             problems.append(f"JWK{named} was left out: {error}")
+
+
+def _first(listed: Sequence[T], most: int, what: str, problems: list[str]) -> Sequence[T]:
+    """Return the first ``most`` of what is published, and state how many are left out."""
+    if len(listed) > most:
+        beyond = f"{len(listed) - most} of {len(listed)} {what}"
+        problems.append(f"{beyond} were left out: at most {most} are used")
+    return listed[:most]
 
 
 def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
@@ -182,7 +196,7 @@ def _any_algorithm(jwk: Mapping[str, Any]) -> str:
 
 def _x509(entry: TrustDomain, problems: list[str]) -> tuple[x509.Certificate, ...]:
     roots = []
-    for pem in entry.x509_roots:
+    for pem in _first(entry.x509_roots, MAX_ROOTS, "X.509 roots", problems):
         try:
             root = x509.load_pem_x509_certificate(pem.encode())
             if not root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:

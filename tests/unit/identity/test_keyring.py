@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential
-from sidecar.identity.trust_bundles import DomainRoots, TrustBundles, jwt_key
+from sidecar.identity.trust_bundles import (
+    MAX_JWT_KEYS,
+    MAX_ROOTS,
+    DomainRoots,
+    TrustBundles,
+    jwt_key,
+)
 from tests.support.examples import examples
 from tests.support.gate.credentials import Bench, invalid, jwks, no_root, unknown_key
 from tests.support.gate.requests import HEADER
@@ -105,6 +111,21 @@ def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
     bundles = bench.bundles()
     assert dict(bundles.domains["acme.example"].jwt_keys) == {}
     assert bundles.problems == (f"acme.example: JWK 'jwt-1' was left out: {NO_KID}",)
+
+
+def test_no_customer_makes_every_gate_parse_thousands_of_its_keys(bench: Bench) -> None:
+    """Requests of all tenants wait while they are parsed, and its certificates try each root."""
+    (jwk,), (root,) = bench.domain["jwks"]["keys"], bench.domain["x509Roots"]
+    bench.domain["jwks"]["keys"] = [{**jwk, "kid": f"k{n}"} for n in range(MAX_JWT_KEYS + 3)]
+    bench.domain["x509Roots"] = [root] * (MAX_ROOTS + 2)
+    bundles = bench.bundles()
+    found = bundles.domains["acme.example"]
+    assert list(found.jwt_keys) == [f"k{n}" for n in range(MAX_JWT_KEYS)]
+    assert len(found.x509_roots) == MAX_ROOTS
+    assert bundles.problems == (
+        "acme.example: 3 of 259 JWKs were left out: at most 256 are used",
+        "acme.example: 2 of 66 X.509 roots were left out: at most 64 are used",
+    )
 
 
 def test_what_is_no_key_set_or_no_root_is_no_key(bench: Bench) -> None:
