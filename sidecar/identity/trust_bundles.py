@@ -133,8 +133,8 @@ def parse(
 
 def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, JwtKey]]:
     jwks = (entry.jwks or {}).get("keys", [])
-    listed = [jwk for jwk in jwks if isinstance(jwk, dict)] if isinstance(jwks, list) else []
-    listed = _first(listed, MAX_JWT_KEYS, "JWKs", problems)
+    every = [jwk for jwk in jwks if isinstance(jwk, dict)] if isinstance(jwks, list) else []
+    listed = _first(every, MAX_JWT_KEYS, "JWKs", problems)
     kids = Counter(jwk["kid"] for jwk in listed if isinstance(jwk.get("kid"), str))
     for jwk in listed:
         kid = jwk.get("kid")
