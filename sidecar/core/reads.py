@@ -238,9 +238,10 @@ class _Index(WithdrawalIndex):
     seen: dict[Node, tuple[Withdrawal, ...]]
 
     def hits(self, node: Node) -> tuple[Withdrawal, ...]:
-        """Return the entries that withdraw ``node``, and record them."""
-        found = self.held.hits(node)
-        self.seen[node] = found
+        """Return the entries that withdraw ``node``; recorded, and so looked up once."""
+        found = self.seen.get(node)
+        if found is None:
+            found = self.seen[node] = self.held.hits(node)
         return found
 
 

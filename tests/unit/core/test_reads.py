@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import copy
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -17,7 +22,7 @@ from sidecar.core.predicates import MANIFEST
 from sidecar.core.reads import MEMBERS, TABLES, Reads, recording
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
-from tests.support.simulator.constants import CHILD, DAY, DEPLOYMENT, MODEL, NOW, OPERATION
+from tests.support.simulator.constants import BASE, CHILD, DAY, DEPLOYMENT, MODEL, NOW, OPERATION
 from tests.support.simulator.predicates import (
     manifest_predicate,
     sha,
@@ -221,3 +226,77 @@ def test_a_deployment_reads_its_binding() -> None:
     assert reads.unchanged(world.state(epoch=2), NOW)
     world.bind_deployment(label="newer", window=window(0, 1))
     assert not reads.unchanged(world.state(epoch=3), NOW)
+
+
+SIGNERS = {
+    "environment": "customer",
+    "manifest": "producer",
+    "child": "producer",
+    "result": "evaluator",
+    "waiver": "regulator",
+    "binding": "provider",
+}
+"""Who signs what; an approval has its author's name."""
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every key and item in a statement."""
+    below = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in below:
+        yield (*path, key)
+        if isinstance(each, dict | list):
+            yield from leaves(each, (*path, key))
+
+
+def changed(value: Any, path: tuple[Any, ...], rng: Random) -> Any:
+    """A statement in which one part is another, or missing."""
+    made = copy.deepcopy(value)
+    parent = made
+    for key in path[:-1]:
+        parent = parent[key]
+    old = parent[path[-1]]
+    others: list[Any] = [[], {}, "other", "us", "responses", CHILD, stamp(NOW + DAY), 0]
+    if isinstance(old, list):
+        others = [[], old[1:], old[:1] * 2, [*old, "us"]]
+    elif isinstance(old, int | float):
+        others = [old + 1, old / 2, 0]
+    elif isinstance(old, str) and old.endswith("Z"):
+        others = [stamp(NOW - DAY), stamp(NOW + DAY), stamp(NOW + timedelta(minutes=1))]
+    parent[path[-1]] = rng.choice(others)
+    if rng.random() < 0.2:
+        del parent[path[-1]]
+    return made
+
+
+def test_whatever_part_of_a_statement_changes_no_other_answer_is_given_again() -> None:
+    """Any part of any statement, by its path, so that no field is left out that comes later."""
+    world, rng = tuned_on_world(), Random(1)
+    world.waive("eu.rule")
+    world.bind_deployment()
+    calls = [
+        Call("openai", OPERATION, (MODEL,)),
+        Call("openai", OPERATION, (CHILD, BASE)),
+        Call("openai", OPERATION, (DEPLOYMENT,), deployments=(DEPLOYMENT,)),
+    ]
+    before = [recorded(world.state(), call) for call in calls]
+    assert all(found.admissible for found, _ in before)
+    statements = {
+        label: json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+        for label, envelope in world.evidence.items()
+    }
+    places = [(label, path) for label, value in statements.items() for path in leaves(value)]
+    kept = ended = 0
+    for label, path in rng.sample(places, 4 * settings().max_examples):
+        other = replace(world, evidence=dict(world.evidence), digests=dict(world.digests))
+        payload = json.dumps(changed(statements[label], path, rng)).encode()
+        name = label.rpartition(":")[2]
+        other.sign(label, payload, SIGNERS.get(name, name))
+        state = other.state(epoch=2)
+        for call, (found, reads) in zip(calls, before, strict=True):
+            if not reads.unchanged(state, NOW):
+                ended += 1
+                continue
+            kept += 1
+            new = assess(call, credential(expires=NOW + 30 * DAY), state, NOW)
+            assert replace(new, valid_until=found.valid_until) == found, (label, path)
+    assert min(kept, ended) > 10
