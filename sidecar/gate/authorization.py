@@ -75,28 +75,29 @@ class Authorization(rpc.AuthorizationServicer):
             return pb.CheckResponse.FromString(response)
         return response
 
-    async def answer(self, request: CheckMessage, context: Any) -> Response:  # noqa: ANN401
+    async def answer(self, message: CheckMessage, grpc_context: Any) -> Response:  # noqa: ANN401
         """Answer as ``Check`` does, where possible with what is serialized already."""
         response: Response = FAILED
         self._in_flight += 1
         try:
-            response = await self._answer(request, self._seconds(context))
+            response = await self._answer(message, self._seconds(grpc_context))
         except Exception:
             log.exception("a CheckResponse could not be written")
         finally:
             self._in_flight -= 1
         return response
 
-    def _seconds(self, context: Any) -> float:  # noqa: ANN401
+    def _seconds(self, grpc_context: Any) -> float:  # noqa: ANN401
         """Return the seconds until a decision is due: the gate's deadline, or Envoy's if nearer.
 
         Envoy's runs from the moment it sent the request, which may have waited to be accepted.
         """
-        left = None if context is None else context.time_remaining()
+        left = None if grpc_context is None else grpc_context.time_remaining()
         most = self._limits.deadline_seconds
         return most if left is None else min(most, round(left - REPLY_SECONDS, 2))
 
     async def _answer(self, message: CheckMessage, seconds: float) -> Response:
+        """Run one decision about a message, to be made within ``seconds``."""
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await run_decision(
