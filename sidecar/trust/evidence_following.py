@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ _LOG = logging.getLogger("sidecar.trust")
 DRAIN_SECONDS = 5.0
 """How long a folder's reading waits for verification that makes no progress."""
 _DRAIN_STEP = 0.02
+HUNG_SECONDS = 120.0
+"""How long a source may be read, part by part, before that is a problem."""
 EVIDENCE_SECONDS = 30.0
 """How long a starting gate waits for evidence once every authority was asked."""
 
@@ -79,6 +82,7 @@ class EvidenceFollowing:
         self._waited_since: float | None = None
         self._late = False
         self._problems: dict[Path | EvidenceMirror, tuple[str, ...]] = {}
+        self._reading: dict[Path, float] = {}
         self._stopping = threading.Event()
         self._lost, self._dropped, self._clean = threading.Lock(), False, True
         self._folders = self._open_folders(opened, durable.paths())
@@ -123,7 +127,27 @@ class EvidenceFollowing:
         """Return what was verified and refused, and what could not be read or kept."""
         problems = tuple(line for lines in tuple(self._problems.values()) for line in lines)
         problems += tuple(filter(None, tuple(self._durable.problems.values())))
+        problems += tuple(self._hanging())
         return EvidenceStatus(self.verifier.report(), problems)
+
+    def _hanging(self) -> Iterator[str]:
+        """Yield a line for each source of which a reading does not return."""
+        now = time.monotonic()
+        for path, began in tuple(self._reading.items()):
+            if now - began >= HUNG_SECONDS:
+                yield (
+                    f"{path}: has been read for {now - began:.0f} s: it is large, or its file"
+                    " system or server hangs"
+                )
+
+    @contextmanager
+    def _timed(self, path: Path) -> Iterator[None]:
+        """Note that a source is being read."""
+        self._reading[path] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._reading.pop(path, None)
 
     def _open_folders(
         self, opened: Iterable[OpenEvidence], seen: Mapping[str, SeenFile]
@@ -148,7 +172,8 @@ class EvidenceFollowing:
         path, whole, news, fetched = source.folder, False, False, NOTHING
         try:
             if source.mirror is not None:
-                fetched = source.mirror.fetch()
+                with self._timed(path):
+                    fetched = source.mirror.fetch()
                 if fetched.changed:
                     folder.note(fetched.changed)
                 self._report(source.mirror, fetched.problems)
@@ -157,7 +182,9 @@ class EvidenceFollowing:
             more = True
             while more:
                 room = EVIDENCE.waiting - self.verifier.waiting_bytes(path)
-                found = folder.read(room, partial(self.verifier.put_files, path, removed=()))
+                put = partial(self.verifier.put_files, path, removed=())
+                with self._timed(path):
+                    found = folder.read(room, put)
                 self._report(path, found.problems)
                 if found.added or found.removed:
                     news = True

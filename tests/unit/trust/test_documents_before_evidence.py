@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,36 @@ def test_the_first_refresh_is_done_when_evidence_is_verified(published: Operator
     with running(published.load()) as (control, states):
         first_refresh(control)
         assert {*states.last.manifests_by_digest} == {digest}
+
+
+def test_a_folder_that_hangs_is_a_problem_until_it_is_read(
+    published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a dead network file system: no error comes of it, and no evidence either."""
+    reached, release = threading.Event(), threading.Event()
+    read = EvidenceFolder.read
+
+    def hang(*arguments: Any) -> Any:
+        reached.set()
+        release.wait()
+        return read(*arguments)
+
+    monkeypatch.setattr(EvidenceFolder, "read", hang)
+    with running(published.load()) as (control, _):
+        try:
+            assert reached.wait(60)
+            assert control.evidence().problems == ()
+            with monkeypatch.context() as patch:
+                patch.setattr("sidecar.trust.evidence_following.HUNG_SECONDS", 0.0)
+                (line,) = control.evidence().problems
+        finally:
+            release.set()
+        first_refresh(control)
+        assert control.evidence().problems == ()
+    path, _, rest = line.partition(": ")
+    assert path == str(published.folder / "evidence")
+    assert rest.startswith("has been read for ")
+    assert rest.endswith(" s: it is large, or its file system or server hangs")
 
 
 def test_evidence_that_never_ends_does_not_keep_the_gate_from_becoming_ready(
