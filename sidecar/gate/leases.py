@@ -32,6 +32,10 @@ from sidecar.observe.lease_metrics import End, LeaseCounts
 from sidecar.observe.outcome import SharedOutput
 
 MAX_LEASES = 4096
+MAX_DENIALS = 256
+"""Most denials that are held. Whoever is denied chooses the call, 70 kB of each, and could displace
+what is admitted of others."""
+
 DENIAL_SECONDS = 1.0
 _FORBIDDEN = 403
 
@@ -81,6 +85,10 @@ class LeaseTable(Generic[K, V]):
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
                 self._counts.ends[End.EVICTED] += 1
+
+    def drop(self, key: K) -> None:
+        """Remove the entry at ``key``, if there is one."""
+        self._held.pop(key, None)
 
     def clear(self, why: End) -> None:
         """End every entry."""
@@ -143,17 +151,26 @@ class Leases:
     """The leases of one gate; to be used inside one event loop.
 
     Args:
-        most: The most that are held; 0 turns leases off.
+        most: The most allows that are held; 0 turns leases off. Of denials fewer are.
     """
 
     def __init__(self, most: int = MAX_LEASES) -> None:
         self.enabled = most > 0
-        self._table: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(most)
+        self._allows: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(most)
+        self._denials: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(
+            min(most, MAX_DENIALS)
+        )
 
     @property
     def counts(self) -> LeaseCounts:
         """Return how many are held, and the numbers since the start."""
-        return self._table.counts
+        allows, denials = self._allows.counts, self._denials.counts
+        return LeaseCounts(
+            allows.held + denials.held,
+            allows.hits + denials.hits,
+            denials.misses,  # what is no allow is looked up among the denials
+            {why: number + denials.ends[why] for why, number in allows.ends.items()},
+        )
 
     def find(
         self, caller: Credential, call: Call, snapshot: Snapshot, engine: object, now: datetime
@@ -169,7 +186,12 @@ class Leases:
         """
         if engine is None or not self.enabled:
             return None
-        return self._table.find((caller, call), lambda held: held.ended(snapshot, engine, now))
+
+        def ended(held: Lease) -> End | None:
+            return held.ended(snapshot, engine, now)
+
+        key = caller, call
+        return self._allows.find(key, ended) or self._denials.find(key, ended)
 
     def put(self, decision: Decision, reads: Reads, snapshot: Snapshot, engine: object) -> None:
         """Keep a decision, if it is one that may be kept.
@@ -186,11 +208,16 @@ class Leases:
         until = _until(decision, caller, reads)
         if until > now:
             lease = Lease(reads, snapshot.mark, now, until, decision, engine)
-            self._table.put((caller, call), lease)
+            kept, other = self._allows, self._denials
+            if not decision.allowed:
+                kept, other = other, kept
+            other.drop((caller, call))
+            kept.put((caller, call), lease)
 
     def clear(self, why: End = End.CLOCK) -> None:
         """End every lease."""
-        self._table.clear(why)
+        self._allows.clear(why)
+        self._denials.clear(why)
 
 
 def _until(decision: Decision, caller: Credential, reads: Reads) -> datetime:

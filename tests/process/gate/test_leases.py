@@ -279,6 +279,23 @@ def test_the_oldest_are_dropped_beyond_the_bound() -> None:
     play(story)
 
 
+def test_whoever_is_denied_displaces_nothing_that_is_admitted() -> None:
+    """A denied caller chooses the models that it names, and so as many leases as it likes."""
+
+    async def story(scene: Scene) -> None:
+        assert await scene.asks() == FRESH
+        unknown = [json_body(model=f"ft:gpt-4o:acme:unknown:{number}") for number in range(9)]
+        for body in unknown:
+            assert await scene.asks(body=body) == ("manifest_missing", True)
+        assert await scene.asks() == REUSED
+        assert await scene.asks(body=unknown[-1]) == ("manifest_missing", False)
+        counts = scene.pipeline.leases.counts
+        assert (counts.held, counts.hits, counts.misses) == (9, 2, 10)
+        assert counts.ends[End.EVICTED] == 1
+
+    play(story)
+
+
 def test_a_credential_is_verified_once_until_its_roots_change_or_it_expires() -> None:
     async def story(scene: Scene) -> None:
         counts, world = scene.pipeline.credentials.counts, scene.gate.world
