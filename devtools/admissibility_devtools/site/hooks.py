@@ -23,7 +23,7 @@ DOCS = "docs/"
 RENAMED = {"README.md": "index.md"}
 """Files of the repository that have another name on the site."""
 LINTER = "packages/envoy-extauthz-lint/README.md"
-EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", LINTER)
+EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md", LINTER)
 EXTRA_FOLDERS = ("envoy",)
 WIDE = {
     "operations.md",

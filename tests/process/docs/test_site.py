@@ -31,7 +31,7 @@ def test_every_page_of_the_repository_is_on_the_site(site: Path) -> None:
     named = {page.removesuffix("README.md") + "index.html" for page in pages if "README" in page}
     named |= {page.removesuffix(".md") + ".html" for page in pages if "README" not in page}
     named |= {"index.html", "CHANGELOG.html", "CONTRIBUTING.html", "SECURITY.html"}
-    named |= {"envoy/index.html", "packages/envoy-extauthz-lint/index.html"}
+    named |= {"envoy/index.html", "packages/envoy-extauthz-lint/index.html", "tests/index.html"}
     found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     assert found - {"404.html"} == named
 
