@@ -134,15 +134,16 @@ def _assessments(
     if not declared.holds:
         yield _refused(inquiry.now, (wellformed, declared))
         return
-    offered = [tuple(alternatives(inquiry, environment, m)) for m in inquiry.call.named]
+    offered = [tuple(alternatives(inquiry, environment, name)) for name in inquiry.call.named]
 
     def combined(
         chosen: tuple[Alternative, ...], models: frozenset[str] | None = None
     ) -> Iterator[Assessment]:
+        """Assess alternatives in a call that reaches ``models``; by default, what they reach."""
         findings = (wellformed, declared, *(f for each in chosen for f in each.findings))
         prepared = [each.prepared for each in chosen if each.prepared is not None]
-        reached = _models(inquiry.call, prepared) if models is None else models
-        return _combined(inquiry, environment, prepared, findings, reached)
+        within = _models(inquiry.call, prepared) if models is None else models
+        return _combined(inquiry, environment, prepared, findings, within)
 
     def can_hold(each: Alternative) -> bool:
         return each.can_hold(sandbox=inquiry.call.sandbox)
