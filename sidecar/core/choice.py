@@ -149,6 +149,8 @@ def _filled(
         preactivation.ranked(ready.results, cascade) if failed is None else [],
         approvals.ranked(ready.approvals, cascade) if lacking is None else [],
     )
+    # The first attempt that succeeds, with the best evidence that it does with. The last attempt
+    # fills neither step, so it always does.
     return next(
         chain((first,), others)
         for steps in _attempts(failed, lacking)
