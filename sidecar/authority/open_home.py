@@ -33,9 +33,6 @@ from sidecar.destinations.directory import DirectoryDestination
 KEY_WARNING = timedelta(days=30)
 """How long before an attestation key's window ends a heartbeat begins to warn."""
 
-SIGNED = frozenset({"targets", TRUST_DOMAINS})
-"""Roles whose metadata a home keeps for ever: what it publishes over must be among it."""
-
 LAST_FILE = "published.sha256"
 """Private: the digest of the timestamp that was published last.
 
@@ -182,7 +179,6 @@ def commit(
         DirectoryDestination(path / repository.FOLDER),
         path / repository.METADATA,
         superseded.versions(edition.published),
-        stays=SIGNED,
     )
     publication = Publication(
         version=edition.published.timestamp.signed.version,

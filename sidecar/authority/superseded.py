@@ -30,12 +30,13 @@ from tuf.api.serialization import DeserializationError
 from sidecar.authority.keys import TRUST_DOMAINS
 from sidecar.authority.repository import Published
 from sidecar.destinations.destination import METADATA, TARGETS, TIMESTAMP, Destination
+from sidecar.destinations.directory import DirectoryDestination
 
 KEPT_EDITIONS = 16
 KEPT_SECONDS = 3600.0
 _SNAPSHOT, _TARGETS = "snapshot", "targets"
 _LISTING = (_TARGETS, TRUST_DOMAINS)
-"""The roles whose metadata names documents."""
+"""The roles whose metadata names documents; a home keeps it: what it publishes over is among it."""
 _VERSION = re.compile(rf"([1-9][0-9]{{0,17}})\.({_SNAPSHOT}|{_TARGETS}|{TRUST_DOMAINS})\.json")
 _DOCUMENT = re.compile(r"[0-9a-f]{64}\.[^/]+")
 
@@ -67,19 +68,18 @@ def versions(published: Published) -> Versions:
     return found
 
 
-def remove(
-    place: Destination, signed: Path, current: Versions, *, stays: frozenset[str] = frozenset()
-) -> Removed:
+def remove(place: Destination, signed: Path, current: Versions) -> Removed:
     """Remove what only superseded editions name; problems are returned, not raised.
 
     Args:
-        place: Where the edition is published, its timestamp included.
+        place: Where the edition is published, its timestamp included. Where it is the home's own
+            folder, what the home must keep stays.
         signed: The home's folder of metadata, with all targets metadata that it ever signed.
         current: What the edition names.
-        stays: Roles whose metadata is not removed.
     """
     files = 0
     try:
+        stays = frozenset(_LISTING) if _is_home(place, signed) else frozenset[str]()
         for name in _superseded(place, signed, current, stays):
             place.remove(name)
             files += 1
@@ -87,6 +87,13 @@ def remove(
         reason = f"{error.filename or 'the place'}: {error.strerror or error}"
         return Removed(files, f"files of superseded editions could not be removed: {reason}")
     return Removed(files)
+
+
+def _is_home(place: Destination, signed: Path) -> bool:
+    """Return whether a place is the home's folder, by whatever name."""
+    if not isinstance(place, DirectoryDestination):
+        return False
+    return (place.folder / METADATA).samefile(signed)
 
 
 def _superseded(

@@ -329,5 +329,7 @@ def test_a_home_keeps_its_targets_metadata_and_no_document_of_before(
     assert metadata(folder, "trust-domains") == [*range(1, 2 * KEPT + 2)]
     assert len(metadata(folder, "snapshot")) == documents(folder, "trust-domains") == KEPT
     assert documents(folder) == KEPT
+    (tmp_path / "www").symlink_to(acme.repository)
+    assert publish_repository(acme, DirectoryDestination(tmp_path / "www")).removed == 0
     assert publish_repository(acme, older).problem == ""  # from an edition of long before
     assert authority.describe(acme).withdrawals[-1].subject.endswith(f"{2 * KEPT - 1:x}")
