@@ -70,7 +70,7 @@ def cases() -> dict[str, Case]:
     blob = specification_blob(manifest.environments, manifest.envelope)
     plan = Subject("support", DigestSet(hashlib.sha256(blob).hexdigest()))
     about = Subject(manifest.model.id, DigestSet(digest))
-    return {
+    found = {
         MANIFEST: Case(bound.statement, bound.artifact),
         RESULT: Case(countersign(manifest, digest, scores, WINDOW), payload),
         APPROVAL: Case(Statement(about, APPROVAL, approval), payload),
@@ -81,6 +81,8 @@ def cases() -> dict[str, Case]:
         ),
         SPECIFICATION: Case(Statement(plan, SPECIFICATION, specified), blob),
     }
+    assert set(found) == set(KINDS), f"add a case to {__file__} for each kind"
+    return found
 
 
 def signer(folder: Path, key_kind: str) -> Home:
