@@ -1,9 +1,9 @@
 """Reuses an assessment for another credential of the same environment, at another time.
 
 Of a call the predicate reads what can name a model; of a credential its SPIFFE ID, its expiry and
-the roots that vouch for it. ``question`` empties all other fields, so that an assessment cannot
-depend on them. ``reads.Reads`` detects whether the trust state or the time has changed an answer;
-where it has not, ``reused`` returns what ``assess`` would.
+the roots that vouch for it. ``assessed_call`` empties all other fields, so that an assessment
+cannot depend on them. ``reads.Reads`` detects whether the trust state or the time has changed an
+answer; where it has not, ``for_credential`` returns what ``assess`` would.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from sidecar.core.facts import EnvironmentFacts, Facts
 from sidecar.core.proving import credential_facts, request_facts
 
 Caller = tuple[str, str, str]
+"""SPIFFE ID, trust domain, and the authority whose roots vouch for it."""
 
 
-def question(call: Call) -> Call:
+def assessed_call(call: Call) -> Call:
     """Return what the predicate reads of a call."""
     return replace(call, stream=False, modalities=(), tool_types=(), owned=(), ignored=())
 
 
-def caller(credential: Credential) -> Caller:
+def assessed_caller(credential: Credential) -> Caller:
     """Return what the predicate reads of a credential, beside the time at which it expires."""
     return credential.spiffe_id, credential.trust_domain, credential.authority
 
 
-def reused(assessment: Assessment, credential: Credential, now: datetime) -> Assessment:
-    """Return an admissible assessment for another credential with the same ``caller``.
+def for_credential(assessment: Assessment, credential: Credential, now: datetime) -> Assessment:
+    """Return an admissible assessment for another credential that the predicate reads alike.
 
     Args:
         assessment: Made of the same question, from a state in which what it read is the same.
@@ -46,8 +47,8 @@ def reused(assessment: Assessment, credential: Credential, now: datetime) -> Ass
     return replace(assessment, endings=ends, valid_until=validity.until(now, ends))
 
 
-def restated(facts: Facts, call: Call, credential: Credential, now: str, nonce: str) -> Facts:
-    """Return the facts of another call and credential, of the same question and ``caller``.
+def for_request(facts: Facts, call: Call, credential: Credential, now: str, nonce: str) -> Facts:
+    """Return the facts of another call and credential that the predicate reads alike.
 
     What the assessment proved is the same objects, so that it is written as JSON once.
 

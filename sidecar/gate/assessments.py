@@ -59,7 +59,7 @@ class ReusableAssessment(Reusable):
         if self.proven is None:
             self.proven = prove(call, credential, self.assessment, at, nonce)
             return self.proven
-        return reuse.restated(self.proven, call, credential, at, nonce)
+        return reuse.for_request(self.proven, call, credential, at, nonce)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,8 +145,8 @@ class Assessments:
             found = self._find(call, credential, snapshot, now)
             if found is not None:
                 return found
-        question = reuse.question(call)
-        key = reuse.caller(credential), question
+        question = reuse.assessed_call(call)
+        key = reuse.assessed_caller(credential), question
         state, reads = recording(snapshot.state)
         assessment = assess(question, credential, state, now)
         change = reads.next_change(now) if assessment.admissible else None
@@ -164,14 +164,16 @@ class Assessments:
             (credential, call), lambda held: held.made_from.lapsed(snapshot, now)
         )
         if found is None:
-            key = reuse.caller(credential), reuse.question(call)
+            key = reuse.assessed_caller(credential), reuse.assessed_call(call)
             kept = self._by_question.find(key, lambda held: held.lapsed(snapshot, now))
             if kept is None:
                 return None
-            found = CallAssessment(kept, reuse.reused(kept.assessment, credential, now), now)
+            found = CallAssessment(
+                kept, reuse.for_credential(kept.assessment, credential, now), now
+            )
             self._by_call.put((credential, call), found)
         elif not found.at <= now < found.at + _SAME_VALIDITY:
-            found.assessment = reuse.reused(found.made_from.assessment, credential, now)
+            found.assessment = reuse.for_credential(found.made_from.assessment, credential, now)
             found.at = now
         return found
 
@@ -189,8 +191,8 @@ class Assessments:
         Returns:
             Assessments of which each has other facts than all before it; see ``proofs``.
         """
-        question = reuse.question(call)
-        key = reuse.caller(credential), question
+        question = reuse.assessed_call(call)
+        key = reuse.assessed_caller(credential), question
         kept = self._alternatives.find(key, lambda held: held.lapsed(snapshot, now))
         if kept is None:
             state, reads = recording(snapshot.state)
@@ -201,7 +203,7 @@ class Assessments:
             kept = ReusableAlternatives(reads, mark, now, until, assessed)
             self._alternatives.put(key, kept)
         for each in kept.found:
-            yield CallAssessment(each, reuse.reused(each.assessment, credential, now), now)
+            yield CallAssessment(each, reuse.for_credential(each.assessment, credential, now), now)
 
     def clear(self) -> None:
         """Drop every assessment."""

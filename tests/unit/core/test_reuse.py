@@ -8,7 +8,7 @@ from datetime import timedelta
 from sidecar.core.assess import assess
 from sidecar.core.call import Call, Reference
 from sidecar.core.proving import prove
-from sidecar.core.reuse import caller, question, restated, reused
+from sidecar.core.reuse import assessed_call, assessed_caller, for_credential, for_request
 from sidecar.core.window import rfc3339
 from tests.support.simulator.constants import DAY, MODEL, NOW, OPERATION
 from tests.support.simulator.world import admitted_world, credential, tuned_on_world
@@ -36,7 +36,7 @@ def test_a_question_keeps_everything_that_can_name_a_model() -> None:
         sandbox=True,
     )
     emptied = {"stream", "modalities", "tool_types", "owned", "ignored"}
-    kept = question(given)
+    kept = assessed_call(given)
     for each in fields(Call):
         empty = getattr(CALL, each.name)
         assert getattr(given, each.name) != empty or each.name in {
@@ -50,12 +50,12 @@ def test_a_question_keeps_everything_that_can_name_a_model() -> None:
 
 def test_another_credential_and_time_get_what_would_be_assessed_of_them() -> None:
     state = tuned_on_world().state()
-    first = assess(question(CALL), credential(expires=NOW + 9 * DAY), state, NOW)
+    first = assess(assessed_call(CALL), credential(expires=NOW + 9 * DAY), state, NOW)
     later = NOW + timedelta(minutes=2)
     for expires in (later + timedelta(seconds=1), NOW + 30 * DAY):
         other = credential(expires=expires, kind="x509-svid")
         expected = assess(OTHER, other, state, later)
-        again = reused(first, other, later)
+        again = for_credential(first, other, later)
         assert first.admissible
         assert (again, again.endings) == (expected, expected.endings)
         assert again.valid_until == min(expires, later + DAY)
@@ -63,17 +63,17 @@ def test_another_credential_and_time_get_what_would_be_assessed_of_them() -> Non
 
 def test_a_caller_is_everything_of_a_credential_but_its_kind_and_its_end() -> None:
     one = credential()
-    assert caller(one) == caller(replace(one, kind="x509-svid", expires=NOW))
+    assert assessed_caller(one) == assessed_caller(replace(one, kind="x509-svid", expires=NOW))
     for name in ("spiffe_id", "trust_domain", "authority"):
-        assert caller(one) != caller(credential(**{name: "other"}))
+        assert assessed_caller(one) != assessed_caller(credential(**{name: "other"}))
 
 
 def test_facts_of_another_call_are_those_that_would_be_proven_of_it() -> None:
     state, now = admitted_world().state(), rfc3339(NOW)
     first, other = credential(), credential(kind="x509-svid", expires=NOW + DAY)
-    proven = prove(CALL, first, assess(question(CALL), first, state, NOW), now, "n-1")
+    proven = prove(CALL, first, assess(assessed_call(CALL), first, state, NOW), now, "n-1")
     later = rfc3339(NOW + timedelta(seconds=1))
     expected = prove(OTHER, other, assess(OTHER, other, state, NOW), later, "n-2")
-    again = restated(proven, OTHER, other, later, "n-2")
+    again = for_request(proven, OTHER, other, later, "n-2")
     assert again == expected
     assert again.adaptations is proven.adaptations

@@ -15,8 +15,8 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.facts import Facts
 from sidecar.core.proving import prove
 from sidecar.core.reads import Reads, recording
-from sidecar.core.reuse import question as asked_of
-from sidecar.core.reuse import restated, reused
+from sidecar.core.reuse import assessed_call as asked_of
+from sidecar.core.reuse import for_credential, for_request
 from sidecar.core.snapshot import TrustState
 from tests.support.laws import payloads, universe
 from tests.support.laws.driver import Gate
@@ -46,17 +46,17 @@ def answer(call: Call, credential: Credential, state: TrustState, now: datetime)
     return found, facts
 
 
-def kept(question: Question, authority: str, state: TrustState, now: datetime) -> Kept:
-    named = question.deployment or question.model
+def kept(assessed_call: Question, authority: str, state: TrustState, now: datetime) -> Kept:
+    named = assessed_call.deployment or assessed_call.model
     call = Call(
         "openai",
-        question.operation,
+        assessed_call.operation,
         (named,),
-        deployments=(named,) if question.deployment else (),
+        deployments=(named,) if assessed_call.deployment else (),
     )
-    domain = question.environment.removeprefix("spiffe://").partition("/")[0]
+    domain = assessed_call.environment.removeprefix("spiffe://").partition("/")[0]
     expires = now + timedelta(days=400)
-    credential = Credential(question.environment, domain, "jwt-svid", expires, authority)
+    credential = Credential(assessed_call.environment, domain, "jwt-svid", expires, authority)
     watched, reads = recording(state)
     given = answer(call, credential, watched, now)
     assert given == answer(call, credential, state, now)
@@ -79,8 +79,8 @@ def same_for_others(kept: Kept, state: TrustState, now: datetime) -> bool:
     expires = now + timedelta(minutes=9)
     credential = replace(kept.credential, kind="x509-svid", expires=expires)
     assert asked_of(call) == asked_of(kept.call)
-    given = restated(facts, call, credential, "now", "nonce")
-    return same((reused(old, credential, now), given), answer(call, credential, state, now))
+    given = for_request(facts, call, credential, "now", "nonce")
+    return same((for_credential(old, credential, now), given), answer(call, credential, state, now))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -97,17 +97,17 @@ def test_an_answer_whose_reads_are_unchanged_is_given_again(part: int) -> None:
             gate.take(run)
             assert gate.state is not None
             now = payloads.instant(run.now)
-            for question in universe.QUESTIONS:
-                lease = leases.get(question)
+            for assessed_call in universe.QUESTIONS:
+                lease = leases.get(assessed_call)
                 if lease and lease.since <= now < lease.until:
                     if lease.reads.unchanged(gate.state, now):
                         new = answer(lease.call, lease.credential, gate.state, now)
-                        assert same(lease.answer, new), (seed, question)
-                        assert same_for_others(lease, gate.state, now), (seed, question)
+                        assert same(lease.answer, new), (seed, assessed_call)
+                        assert same_for_others(lease, gate.state, now), (seed, assessed_call)
                         again += 1
                         continue
                     ended += 1
-                authority = run.world.credentials[question.environment]
-                leases[question] = kept(question, authority, gate.state, now)
+                authority = run.world.credentials[assessed_call.environment]
+                leases[assessed_call] = kept(assessed_call, authority, gate.state, now)
             run.apply(author.next())
     assert min(again, ended) > 50  # a history in which nothing changes would show little
