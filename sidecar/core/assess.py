@@ -90,8 +90,8 @@ def _every(
     environments, found = resolve.environments(inquiry)
     if not environments:
         yield _refused(now, (wellformed, found))
-    for environment in environments:
-        yield from _assessments(inquiry, environment, wellformed)
+    for number, environment in enumerate(environments):
+        yield from _assessments(inquiry, environment, wellformed, reported=number == 0)
 
 
 def _named(call: Call) -> Finding:
@@ -127,12 +127,15 @@ def _contradiction(call: Call) -> str:
 
 
 def _assessments(
-    inquiry: Inquiry, environment: Evidence[Environment], wellformed: Finding
+    inquiry: Inquiry, environment: Evidence[Environment], wellformed: Finding, *, reported: bool
 ) -> Iterator[Assessment]:
-    """Assess the newest bindings and manifests together, then those that hold together."""
+    """Assess the newest bindings and manifests together, then those that hold together.
+
+    Of the newest declaration a refusal is ``reported``; of others only what could hold is assessed.
+    """
     declared = resolve.declared(inquiry, environment)
     if not declared.holds:
-        yield _refused(inquiry.now, (wellformed, declared))
+        yield from (_refused(inquiry.now, (wellformed, declared)),) if reported else ()
         return
     offered = [tuple(alternatives(inquiry, environment, name)) for name in inquiry.call.named]
 
@@ -148,15 +151,16 @@ def _assessments(
     def can_hold(each: Alternative) -> bool:
         return each.can_hold(sandbox=inquiry.call.sandbox)
 
+    newest = tuple(several[0] for several in offered)
+    if reported or all(map(can_hold, newest)):
+        yield from combined(newest)
     if sum(len(several) > 1 for several in offered) <= 1:
-        # At most one name has alternatives: try each, the newest first, which is what is reported.
-        newest, *older = product(*offered)
+        # At most one name has alternatives: try each of them.
+        _, *older = product(*offered)
         tried: Iterable[tuple[Alternative, ...]] = (
-            newest,
-            *(each for each in older if all(map(can_hold, each))),
+            each for each in older if all(map(can_hold, each))
         )
     else:
-        yield from combined(tuple(several[0] for several in offered))
         rules: Rules[Alternative] = Rules(
             lambda each: each.names,
             lambda models: about(inquiry.state.operator, models),

@@ -39,6 +39,9 @@ from sidecar.core.window import rfc3339
 MAX_PROOFS = 16
 """Most choices of evidence for one call that policies are asked about."""
 
+MAX_PROVED = 64
+"""Most choices that are looked at for them; most may show policies the same."""
+
 
 def proofs(
     call: Call, credential: Credential, state: TrustState, now: datetime
@@ -46,7 +49,7 @@ def proofs(
     """Yield the admissible assessments of a call whose facts differ, the preferred one first.
 
     A call is admitted if the policies allow one of them, and denied as they deny the first. At most
-    ``MAX_PROOFS`` are yielded.
+    ``MAX_PROOFS`` are yielded, of the first ``MAX_PROVED``.
     """
     return islice(_distinct(call, credential, state, now), MAX_PROOFS)
 
@@ -55,7 +58,7 @@ def _distinct(
     call: Call, credential: Credential, state: TrustState, now: datetime
 ) -> Iterator[Assessment]:
     known: list[Facts] = []
-    for assessment in admissible(call, credential, state, now):
+    for assessment in islice(admissible(call, credential, state, now), MAX_PROVED):
         facts = prove(call, credential, assessment, "", "")
         if facts not in known:
             known.append(facts)
