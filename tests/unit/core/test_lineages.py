@@ -57,6 +57,17 @@ def test_a_successor_takes_over_with_whatever_comes_last(late: str, pattern: str
     assert steps.state.memory.takeovers == takeover(world)
 
 
+def test_what_was_signed_about_a_successor_before_it_came_is_in_its_lineage() -> None:
+    world = superseded()
+    late = world.evidence.pop("second")
+    steps = Steps(world)
+    assert world.digests["second"] not in steps.state.statements
+    steps.add(late)
+    about = ("second:result", *(f"second:{role}" for role in APPROVERS))
+    found = {node.subject for node in steps.state.statements[world.digests["second"]]}
+    assert found == {world.digests[label] for label in about}
+
+
 def test_the_order_of_all_five_does_not_matter() -> None:
     world = superseded()
     held = [world.evidence.pop(label) for label in (*LATE, "manifest")]

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Credential
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.window import rfc3339
 from sidecar.identity import x509_path, xfcc
 from sidecar.identity.trust_bundles import DomainRoots
+from sidecar.identity.x509_svid import MAX_CHAIN_CHARS, load_chain
 from tests.support.examples import examples
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid, no_root
-from tests.support.simulator.constants import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW, SECOND
 from tests.support.simulator.svid import pem, usage
 from tests.unit.identity.authorities import YEAR, Authority, builder, named, new_key
 
@@ -217,6 +219,22 @@ def test_a_root_must_be_allowed_to_issue_too(
 def test_a_root_without_a_key_usage_is_one(bench: Bench) -> None:
     root = Authority.root(cert_sign=None)
     assert ask(bench, [root], root.leaf()) == GOOD
+
+
+def test_a_root_that_expired_begins_no_path(root: Authority) -> None:
+    end = root.certificate.not_valid_after_utc
+    assert x509_path.root_problem(root.certificate, end - SECOND) == ""
+    assert x509_path.root_problem(root.certificate, end) == f"CN=root expired at {rfc3339(end)}"
+
+
+def test_a_chain_of_more_characters_than_are_read_is_refused() -> None:
+    chain = "x" * (MAX_CHAIN_CHARS + 1)
+    with pytest.raises(AdmissibilityError) as caught:
+        load_chain(chain)
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.CREDENTIAL_INVALID,
+        "the chain has 65537 characters; at most 65536",
+    )
 
 
 def only(*permitted: x509.GeneralName, excluded: Sequence[x509.GeneralName] = ()) -> dict[str, Any]:
