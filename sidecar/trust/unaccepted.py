@@ -52,7 +52,8 @@ def add(store: Store, memo: Memo, before: GoodSet, found: GoodSet) -> bool:
         StoreError: What is kept is damaged.
     """
     known = sets(store, memo)
-    if any(contains(each.withdrawals, found.withdrawals) for each in (before, *known)):
+    newest_first = (*reversed(known), before)
+    if any(contains(each.withdrawals, found.withdrawals) for each in newest_first):
         if memo.unaccepted is not None:  # there may be room now
             _keep(store, memo, known)
         return True
@@ -141,6 +142,8 @@ def contains(new: bytes | None, old: bytes | None) -> bool:
     """Return whether everything that one document withdraws, another withdraws no later."""
     if new is None or old is None:
         return False
+    if new == old:  # as at each poll of a source that goes on serving the same
+        return True
     after, before = read_withdrawals(new), read_withdrawals(old)
     known = {(each.kind, each.subject): each for each in after.entries}
     return (
