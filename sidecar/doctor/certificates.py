@@ -15,7 +15,7 @@ from sidecar.core.window import rfc3339
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.http_client import SECONDS, NoAnswerError, ask
 from sidecar.doctor.installation import Installation
-from sidecar.tls.validity import certificates_of
+from sidecar.tls.validity import certificates_of, soon
 from sidecar.trust.config import TrustConfigError, load
 from sidecar.trust.source_config import DirectorySourceConfig
 
@@ -124,7 +124,7 @@ def _presented(installation: Installation) -> x509.Certificate:
 def _held(whose: str, begin: datetime, end: datetime, now: datetime) -> Iterator[Diagnosis]:
     if not begin <= now < end:
         yield fail(_NAME, f"{whose} holds from {rfc3339(begin)} to {rfc3339(end)}", _RENEW)
-    elif end - now < (end - begin) / 5:
+    elif soon(begin, end, now):
         yield warn(_NAME, f"{whose} ends at {rfc3339(end)}: a fifth of its life is left", _RENEW)
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from sidecar.tls.validity import served_too_long
+
+_LOG = logging.getLogger("sidecar.tls")
 
 RELOAD_SECONDS = 10.0
 
@@ -38,9 +44,18 @@ class ServerCertificate:
         return context
 
     async def follow(self, context: ssl.SSLContext) -> None:
-        """Use a certificate that was rotated for new connections, until cancelled."""
+        """Use a certificate that was rotated for new connections, until cancelled.
+
+        Logs a warning, once, when a file ends soon and when it has ended.
+        """
         seen = self._stamps()
+        warned: tuple[str, ...] = ()
         while True:
+            ending = served_too_long(self.certificate, self.client_ca, datetime.now(UTC))
+            for text in ending:
+                if text not in warned:
+                    _LOG.warning(text)
+            warned = ending
             await asyncio.sleep(RELOAD_SECONDS)
             if (now := self._stamps()) == seen:
                 continue

@@ -47,3 +47,34 @@ def not_in_force(paths: Iterable[Path], now: datetime) -> str:
             elif now < begin:
                 found.append(f"; {path} has a certificate that begins at {rfc3339(begin)}")
     return "".join(found)
+
+
+def soon(begin: datetime, end: datetime, now: datetime) -> bool:
+    """Return whether a fifth of a certificate's life, or less, is left: whatever its length is."""
+    return end - now < (end - begin) / 5
+
+
+def served_too_long(chain: Path, client_ca: Path | None, now: datetime) -> tuple[str, ...]:
+    """Return a sentence for each file of a server that has ended, or ends soon.
+
+    Args:
+        chain: The server's certificates; the first to end counts.
+        client_ca: CAs of its clients, of which the last to end counts; ``None`` for none.
+        now: The time to compare with.
+    """
+    counted = [(chain, min, "clients refuse this server; put a renewed one in its place")]
+    if client_ca is not None:
+        refused = "this server refuses every client; put a renewed one in its place, and restart"
+        counted.append((client_ca, max, refused))
+    found = []
+    for path, choose, then in counted:
+        try:
+            which = choose(certificates_of(path), key=lambda each: each.not_valid_after_utc)
+        except (OSError, ValueError):
+            continue  # what cannot be read leaves in use what was read before
+        begin, end = which.not_valid_before_utc, which.not_valid_after_utc
+        if now >= end:
+            found.append(f"{path} ended at {rfc3339(end)}: {then}")
+        elif soon(begin, end, now):
+            found.append(f"{path} ends at {rfc3339(end)}: then {then}")
+    return tuple(found)
