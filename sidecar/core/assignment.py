@@ -124,8 +124,8 @@ def _solve(
     contested: Mapping[str, tuple[str, ...]],
     roles: dict[str, str],
 ) -> Iterator[dict[str, str]]:
-    """Give each contested name one role, depth first; leave a branch once a slot is empty."""
-    if not all(any(_allowed(o, slot.role, roles) for o in slot.offers) for slot in slots):
+    """Give each contested name one role, depth first; leave a branch that fills no more."""
+    if not _can_be_filled(slots, roles):
         return
     if not names:
         yield roles
@@ -133,6 +133,55 @@ def _solve(
     name, rest = names[0], names[1:]
     for role in contested[name]:
         yield from _solve(slots, rest, contested, {**roles, name: role})
+
+
+def _can_be_filled(slots: Sequence[Slot[T]], roles: Mapping[str, str]) -> bool:
+    """Return false only if no assignment fills every slot, as far as authorities alone tell.
+
+    An authority on which a slot depends is its role's, and no other role's. Of what that leaves,
+    the scarcest slots of the roles must have an authority each. Otherwise a search in which two
+    roles depend on one authority would try every role of all others before it finds that out.
+    """
+    needed = dict[str, str]()
+    left: dict[str, frozenset[str]] = {}
+    growing = True
+    while growing:
+        growing, left = False, {}
+        for slot in slots:
+            able = frozenset(
+                offer.signer.authority
+                for offer in slot.offers
+                if _allowed(offer, slot.role, roles)
+                and needed.get(offer.signer.authority, slot.role) == slot.role
+            )
+            if not able:
+                return False
+            if len(able) == 1 and not able <= needed.keys():
+                needed |= dict.fromkeys(able, slot.role)
+                growing = True
+            if slot.role not in left or len(able) < len(left[slot.role]):
+                left[slot.role] = able
+    taken: dict[str, str] = {}
+    return all(_find(role, left, taken, set()) for role in left)
+
+
+def _find(
+    role: str, able: Mapping[str, frozenset[str]], taken: dict[str, str], tried: set[str]
+) -> bool:
+    """Find an authority for a role, moving others if needed (augmenting paths, Kuhn 1955).
+
+    Args:
+        role: The role.
+        able: Role → authorities that can fill it.
+        taken: Authority → the role that it fills; changed.
+        tried: Authorities that were looked at for this role; changed.
+    """
+    for name in sorted(able[role] - tried):
+        tried.add(name)
+        if name not in taken or _find(taken[name], able, taken, tried):
+            taken[name] = role
+            return True
+    return False
 
 
 def _allowed(offer: Offer[T], role: str, roles: Mapping[str, str]) -> bool:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from sidecar.core import assignment
 from sidecar.core.assignment import Offer, Slot, assignments, given
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
@@ -47,6 +52,48 @@ def test_too_few_for_the_roles_is_no_assignment() -> None:
     both = (offer("a", "one"), offer("b", "two"))
     assert chosen(*(Slot(role, both) for role in ("x", "y"))) == ["a: one", "b: two"]
     assert chosen(*(Slot(role, both) for role in ("x", "y", "z"))) is None
+
+
+def both(number: int) -> tuple[list[Offer[str]], list[Offer[str]]]:
+    """What authorities with two roles offer for either."""
+    names = [f"a{each:02}" for each in range(number)]
+    return [offer(name, "result") for name in names], [offer(name, "approval") for name in names]
+
+
+@pytest.mark.parametrize(
+    "depending",
+    [
+        (("provider", "z"), ("customer", "z")),
+        (("regulator", "y"), ("regulator", "z"), ("provider", "yz")),
+        (("provider", "xy"), ("customer", "xy"), ("auditor", "xy")),
+        (("regulator", "z"), ("provider", "yz"), ("customer", "yx"), ("auditor", "x")),
+    ],
+)
+def test_no_number_of_authorities_with_two_roles_makes_the_search_long(
+    depending: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fourteen took a gate a second for each call, twenty a minute."""
+    looked_at = 0
+
+    def counted(slots: Any, roles: Any) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return can_be_filled(slots, roles)
+
+    can_be_filled = assignment._can_be_filled
+    monkeypatch.setattr(assignment, "_can_be_filled", counted)
+    results, approvals = both(24)
+    slots = [Slot("evaluator", tuple(results)), Slot("regulator", tuple(approvals))]
+    slots += [Slot(role, tuple(offer(name, role) for name in names)) for role, names in depending]
+    assert chosen(*slots) is None
+    assert looked_at == 1
+
+
+def test_an_authority_is_moved_to_the_role_that_has_no_other() -> None:
+    first = Slot("x", (offer("a", "one"), offer("b", "two")))
+    second = Slot("y", (offer("a", "one"), offer("c", "two")))
+    third = Slot("z", (offer("a", "one"), offer("b", "two")))
+    assert chosen(first, second, third) == ["a: one", "c: two", "b: two"]
 
 
 def test_nothing_offered_is_no_assignment_and_no_slot_is_an_empty_one() -> None:
