@@ -136,7 +136,7 @@ def _solve(
 
 
 def _can_be_filled(slots: Sequence[Slot[T]], roles: Mapping[str, str]) -> bool:
-    """Return false only if no assignment fills every slot, as far as authorities alone tell.
+    """Return false only where the authorities alone leave some slot without an offer.
 
     An authority on which a slot depends is its role's, and no other role's. Of what that leaves,
     the scarcest slots of the roles must have an authority each. Otherwise a search in which two
