@@ -53,12 +53,20 @@ def fail(name: str, detail: str, remedy: str, follows: tuple[str, ...] = ()) -> 
 def explained(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """Return the findings, with each failure that follows from another naming that one.
 
-    So each cause is reported once with its remedy; no finding is removed.
+    So each cause is reported once with its remedy; no finding is removed. Where the other one
+    follows from a third, the third is named: the one to begin with.
     """
-    failed = {one.name for one in found if one.state is State.FAIL}
+    failed = {one.name: one for one in found if one.state is State.FAIL}
+
+    def cause_of(one: Diagnosis, seen: frozenset[str]) -> str | None:
+        named = (name for name in one.follows if name in failed and name not in seen)
+        cause = next(named, None)
+        if cause is None:
+            return None
+        return cause_of(failed[cause], seen | {cause}) or cause
 
     def pointed(one: Diagnosis) -> Diagnosis:
-        cause = next((name for name in one.follows if name in failed), None)
+        cause = cause_of(one, frozenset({one.name}))
         if cause is None:
             return replace(one, follows=())
         return replace(

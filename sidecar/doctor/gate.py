@@ -25,6 +25,8 @@ from sidecar.trust import config as trust_config
 from sidecar.trust.limits import LATE_SECONDS
 
 _START = "Start it: admit serve --config FILE; its log says why it ended."
+_ENGINE = ("OPA", "policy engine")
+"""Checks whose failure keeps a gate from becoming ready; OPA's own names what is wrong with it."""
 _MAX_TOLD = 6
 _DEFAULT_POLL_SECONDS = 5.0
 
@@ -44,7 +46,8 @@ def health(installation: Installation) -> tuple[Diagnosis, ...]:
         return (fail("gate", f"{installation.gate}: no answer ({code})", _START),)
     word = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     if word != "SERVING":
-        return (fail("gate", f"{installation.gate}: {word}", "admit status shows the cause."),)
+        remedy = "admit status shows the cause."
+        return (fail("gate", f"{installation.gate}: {word}", remedy, (*_ENGINE, "readiness")),)
     return (ok("gate", f"{installation.gate}: SERVING"),)
 
 
@@ -124,7 +127,8 @@ def _readiness(value: dict[str, Any]) -> Diagnosis:
     theirs, ours = value["version"], version("admissibility-sidecar")
     if not value["ready"]:
         why = "; ".join(value.get("not_ready", [])) or "no cause is stated"
-        return fail("readiness", f"not ready: {why}", "The gate's log has more about it.")
+        follows = _ENGINE if "policy engine" in why else ()
+        return fail("readiness", f"not ready: {why}", "The gate's log has more about it.", follows)
     if theirs != ours:
         return warn("readiness", f"ready, version {theirs}; this is {ours}", "Run one version.")
     return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
