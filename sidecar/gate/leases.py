@@ -17,7 +17,7 @@ have leases of their own (``credential_leases``).
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,8 +33,7 @@ from sidecar.observe.outcome import SharedOutput
 
 MAX_LEASES = 4096
 MAX_DENIALS = 256
-"""Most denials that are held. Whoever is denied chooses the call, 70 kB of each, and could displace
-what is admitted of others."""
+"""Most denials that are held. Whoever is denied chooses the call, 70 kB of each."""
 
 DENIAL_SECONDS = 1.0
 _FORBIDDEN = 403
@@ -44,15 +43,20 @@ V = TypeVar("V")
 
 
 class LeaseTable(Generic[K, V]):
-    """A bounded table; beyond ``most`` entries the least recently used is dropped.
+    """A bounded table; beyond ``most`` entries the least recently used of an owner is dropped.
+
+    It is the owner with the most entries, so that none can displace what others have.
 
     Args:
         most: The bound; 0 keeps nothing.
+        owner: Returns the owner of a key; without it all have one.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, owner: Callable[[K], str] = lambda _: "") -> None:
         self._most = most
+        self._owner = owner
         self._held: OrderedDict[K, V] = OrderedDict()
+        self._sizes: Counter[str] = Counter()
         self._counts = LeaseCounts()
 
     @property
@@ -69,7 +73,7 @@ class LeaseTable(Generic[K, V]):
             return None
         why = ended(held)
         if why is not None:
-            del self._held[key]
+            self.drop(key)
             self._counts.ends[why] += 1
             self._counts.misses += 1
             return None
@@ -80,20 +84,31 @@ class LeaseTable(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Keep ``value`` at ``key``, in place of what is there."""
         if self._most:
+            if key not in self._held:
+                self._sizes[self._owner(key)] += 1
             self._held[key] = value
             self._held.move_to_end(key)
             if len(self._held) > self._most:
-                self._held.popitem(last=False)
-                self._counts.ends[End.EVICTED] += 1
+                self._evict()
 
     def drop(self, key: K) -> None:
         """Remove the entry at ``key``, if there is one."""
-        self._held.pop(key, None)
+        if self._held.pop(key, None) is not None:
+            owner = self._owner(key)
+            self._sizes[owner] -= 1
+            if not self._sizes[owner]:
+                del self._sizes[owner]
 
     def clear(self, why: End) -> None:
         """End every entry."""
         self._counts.ends[why] += len(self._held)
         self._held.clear()
+        self._sizes.clear()
+
+    def _evict(self) -> None:
+        largest = max(self._sizes, key=self._sizes.__getitem__)
+        self.drop(next(key for key in self._held if self._owner(key) == largest))
+        self._counts.ends[End.EVICTED] += 1
 
 
 @dataclass(slots=True, eq=False)
@@ -156,9 +171,9 @@ class Leases:
 
     def __init__(self, most: int = MAX_LEASES) -> None:
         self.enabled = most > 0
-        self._allows: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(most)
+        self._allows: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(most, _environment)
         self._denials: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(
-            min(most, MAX_DENIALS)
+            min(most, MAX_DENIALS), _environment
         )
 
     @property
@@ -218,6 +233,11 @@ class Leases:
         """End every lease."""
         self._allows.clear(why)
         self._denials.clear(why)
+
+
+def _environment(key: tuple[Credential, Call]) -> str:
+    """Return the SPIFFE ID of the environment whose lease is kept at ``key``."""
+    return key[0].spiffe_id
 
 
 def _until(decision: Decision, caller: Credential, reads: Reads) -> datetime:

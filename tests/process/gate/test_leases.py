@@ -296,6 +296,27 @@ def test_whoever_is_denied_displaces_nothing_that_is_admitted() -> None:
     play(story)
 
 
+def test_no_environment_displaces_the_leases_of_another() -> None:
+    """A tenant that is admitted chooses what else a call offers, and so how many it has."""
+
+    async def story(scene: Scene) -> None:
+        other = "spiffe://acme.example/env/other"
+        scene.gate.world.declare(other, "other")
+        scene.publish()
+        token = scene.gate.issuer.jwt_svid(other, NOW)
+        bodies = [json_body(modalities=[f"m{number}"]) for number in range(20)]
+        assert await scene.asks() == FRESH
+        for body in bodies:
+            assert await scene.asks(body=body, token=token) == FRESH
+        assert await scene.asks() == REUSED
+        assert await scene.asks(body=bodies[-7], token=token) == REUSED
+        assert await scene.asks(body=bodies[-8], token=token) == FRESH
+        counts = scene.pipeline.leases.counts
+        assert (counts.held, counts.ends[End.EVICTED]) == (8, 14)
+
+    play(story)
+
+
 def test_a_credential_is_verified_once_until_its_roots_change_or_it_expires() -> None:
     async def story(scene: Scene) -> None:
         counts, world = scene.pipeline.credentials.counts, scene.gate.world
