@@ -1,9 +1,10 @@
 """Prepare the tests of one mutant; a pytest plugin for mutmut.
 
-mutmut runs a mutant's tests in a fork of the process in which all tests passed. What that process
-computed and kept would answer for the changed code, so it is forgotten. And mutmut gives the tests
-as an unordered set and stops at the first failure: the quickest come first, as measured when the
-mutants were made, so that most mutants cost a fraction of a second.
+mutmut runs a mutant's tests in a fork of the process in which all tests passed: those that reached
+the changed function. What was computed before would answer in its place, in either process, so it
+is forgotten before each test. And mutmut gives the tests as an unordered set and stops at the first
+failure: the quickest come first, as measured when the mutants were made, so that most mutants cost
+a fraction of a second.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 
 STATS = Path("mutmut-stats.json")
-TABLES = (("sidecar.core.wire", "_FOLDED"),)
+TABLES = (("sidecar.core.wire", "_FOLDED"), ("sidecar.core.wire", "_ADAPTERS"))
 """Dictionaries that keep what functions computed, as module and name."""
 
 
-def pytest_sessionstart() -> None:
+def pytest_runtest_setup() -> None:
     """Forget what the code under test has kept so far."""
     for name, module in tuple(sys.modules.items()):
         if name.startswith("sidecar."):

@@ -38,6 +38,8 @@ def backtracking(pattern: str, name: str) -> bool:
 @example("**a*a", "a/aa")
 @example("**a*a*a", "aa")
 @example("a**a**a", "aa")
+@example("a*b**", "ac")
+@example("ab*ab**", "ab")
 def test_a_pattern_covers_what_it_is_defined_to(pattern: str, name: str) -> None:
     assert matches(pattern, name) is backtracking(pattern, name)
 
