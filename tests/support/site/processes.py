@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -46,7 +46,11 @@ def stalled(pid: int) -> Iterator[None]:
 
 
 def children(parent: int, name: str) -> list[int]:
-    """Process ids of a process's children of one name."""
+    """Process ids of a process's children of one name; one that ends meanwhile is none."""
     text = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-    names = {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in text.split()}
-    return [pid for pid, comm in names.items() if comm == name]
+    found = []
+    for pid in text.split():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                found.append(int(pid))
+    return found
