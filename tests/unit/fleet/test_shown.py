@@ -99,7 +99,7 @@ def test_of_a_fleet_larger_than_the_screen_the_gates_that_lack_it_come_first(
     monkeypatch.setattr(command, "MAX_ROWS", 2)
     command.wait_in_force(fleet, "regulator", 18, lambda: DIGEST, 0.0, quiet=False)
     drawn = [line.rstrip() for line in screen.getvalue().splitlines()]
-    assert [line for line in drawn if line.startswith(("frankfurt", "and"))] == ["and 2 more"] * 2
+    assert {line for line in drawn if line.startswith(("frankfurt", "and"))} == {"and 2 more"}
     assert any(line.startswith("london-2  NO") for line in drawn)
     assert "1 of 3 have it in force; waiting, 0 s left" in screen.getvalue()
     # It ends with those that lack it, and their number.
