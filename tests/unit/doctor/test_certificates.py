@@ -21,15 +21,15 @@ from tests.unit.doctor.files import installation
 from tests.unit.trust.operator import Operator
 
 REMEDY = "Have it renewed; short-lived certificates need their agent running."
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def test_certificates_for_sources_are_looked_at_before_they_end(tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
     operator, issuer = Operator(tmp_path / "operator"), Issuer()
 
     def own(name: str, age: timedelta) -> dict[str, str]:
         """One that began five minutes before, and holds for an hour after."""
-        path = str(certificate(tmp_path, issuer, name, NOW - age))
+        path = str(certificate(tmp_path, issuer, name, now - age))
         return {"client_certificate": path, "client_key": path}
 
     def examined(*sources: dict[str, str]) -> object:
@@ -40,17 +40,17 @@ def test_certificates_for_sources_are_looked_at_before_they_end(tmp_path: Path) 
         return certificates(installation(operator))
 
     cas = tmp_path / "cas.pem"
-    renewed = issuer.root(NOW)
-    cas.write_text(pem(issuer.root(NOW - timedelta(days=400))) + pem(renewed))
+    renewed = issuer.root(now)
+    cas.write_text(pem(issuer.root(now - timedelta(days=400))) + pem(renewed))
     new, old = own("new.pem", timedelta()), own("old.pem", timedelta(hours=2))
     late = own("late.pem", timedelta(minutes=50))
-    first = f"{tmp_path}/new.pem, at {rfc3339(NOW + timedelta(hours=1))}"
+    first = f"{tmp_path}/new.pem, at {rfc3339(now + timedelta(hours=1))}"
     gateway = "the gateway speaks plain HTTP"
     assert examined({}, new) == (
         ok("certificates", f"{gateway}; of 2 for sources, the first to end is {first}"),
     )
-    begun, ended = NOW - timedelta(hours=2, minutes=5), NOW - timedelta(hours=1)
-    ends = NOW + timedelta(minutes=10)
+    begun, ended = now - timedelta(hours=2, minutes=5), now - timedelta(hours=1)
+    ends = now + timedelta(minutes=10)
     assert examined(new, late, old, late) == (
         warn(
             "certificates",
@@ -63,7 +63,7 @@ def test_certificates_for_sources_are_looked_at_before_they_end(tmp_path: Path) 
             REMEDY,
         ),
     )
-    cas.write_text(pem(issuer.root(NOW - timedelta(days=400))))
+    cas.write_text(pem(issuer.root(now - timedelta(days=400))))
     (named,) = [one for one in certificates(installation(operator)) if str(cas) in one.detail]
     assert named.state == "fail"
 
@@ -72,7 +72,7 @@ def test_roots_of_the_gateway_that_ended_are_named_beside_a_gateway_that_cannot_
     tmp_path: Path,
 ) -> None:
     roots = tmp_path / "roots.pem"
-    roots.write_text(pem(Issuer().root(NOW - timedelta(days=400))))
+    roots.write_text(pem(Issuer().root(datetime.now(UTC) - timedelta(days=400))))
     found = certificates(
         replace(
             installation(Operator(tmp_path / "operator")),
