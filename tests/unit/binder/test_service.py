@@ -74,6 +74,7 @@ def counted(binder: RunningBinder, line: str) -> bool:
     return until(lambda: f"binder_{line}" in admin(binder, "/metrics"), expected=True)
 
 
+@pytest.mark.slow
 def test_polling_finds_each_finished_job_and_leaves_others_alone(world: World) -> None:
     done, running, by_hand = world.submit(), world.submit(seed=2), world.submit(seed=3)
     world.account.finish(done)

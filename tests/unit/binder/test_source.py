@@ -231,6 +231,7 @@ def test_no_error_shows_a_credential(account: OpenAiJobs, source: OpenAiSource) 
     assert KEY not in repr(source.endpoint)
 
 
+@pytest.mark.slow
 def test_a_provider_that_is_not_there_is_a_source_error() -> None:
     endpoint = Endpoint("openai", "http://127.0.0.1:9/v1", Secret(KEY, "test"))
     with pytest.raises(SourceError, match="job ftjob-1: Connection error"):

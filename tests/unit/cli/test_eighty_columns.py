@@ -6,6 +6,7 @@ import ast
 import io
 from collections.abc import Iterator
 
+import pytest
 from rich.console import Console
 
 from admissibility_devtools.tools.places import repository_root
@@ -53,6 +54,7 @@ def columns() -> Iterator[tuple[str, ast.Call]]:
                 yield path.name, node
 
 
+@pytest.mark.slow
 def test_no_column_is_cut_by_default() -> None:
     for name, call in columns():
         # rich cuts a column with an ellipsis if nothing else is asked for.

@@ -76,6 +76,7 @@ def test_slsa_has_everything_that_went_into_the_run() -> None:
 
 
 @EACH
+@pytest.mark.slow
 def test_cyclonedx_is_valid_by_the_schema_of_1_6(source: ManifestSource) -> None:
     text = cyclonedx.document(source).decode()
     assert schema_error(text) is None

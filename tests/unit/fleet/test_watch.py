@@ -43,11 +43,11 @@ def gates(tmp_path: Path) -> Gates:
 def test_a_gate_that_hangs_holds_up_no_other(gates: Gates) -> None:
     both = (gates.hangs, gates.answers)
     with FleetWatch(both, read=gates.read, again_seconds=0.0, askers=1) as watch:
-        found = [each for _ in range(100) for each in watch.read(0.01)]
+        found = [each for _ in range(40) for each in watch.read(0.01)]
         gates.released.set()
     named = Counter(each.gate.name for each in found)
     assert named["hangs"] == 1
-    assert named["answers"] > 10
+    assert named["answers"] > 3
 
 
 def test_a_gate_that_is_left_is_asked_no_more(gates: Gates) -> None:

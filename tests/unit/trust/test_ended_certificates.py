@@ -83,7 +83,9 @@ def held(folder: Path, server: Issuer, clients: Issuer) -> Held:
     return Held(cas, ended, own, certificate(folder, clients, "ended.pem", LONG_AGO))
 
 
-@pytest.mark.parametrize("served", [https, pytest.param(nats, marks=needs_nats)])
+@pytest.mark.parametrize(
+    "served", [https, pytest.param(nats, marks=[needs_nats, pytest.mark.slow])]
+)
 def test_a_certificate_of_our_own_that_ended_is_named_with_its_file(
     tmp_path: Path, served: Callable[[Path], AbstractContextManager[tuple[Fetch, Held]]]
 ) -> None:

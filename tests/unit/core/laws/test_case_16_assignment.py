@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sidecar.core.assignment import Offer, Slot, assignments
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
+from tests.support.examples import examples
 from tests.support.simulator.party import grant
 from tests.support.simulator.predicates import suite, suites, window
 from tests.support.simulator.world import World, admitted_world
@@ -95,7 +96,7 @@ def exists(slots: list[tuple[str, list[tuple[str, str]]]]) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(SLOTS)
 def test_an_assignment_is_found_exactly_where_there_is_one(
     slots: list[tuple[str, list[tuple[str, str]]]],
@@ -114,7 +115,7 @@ def test_an_assignment_is_found_exactly_where_there_is_one(
             assert set(counting) <= set(row.offers)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(SLOTS)
 def test_what_counts_together_never_puts_a_name_into_two_roles_and_leaves_no_offer_out(
     slots: list[tuple[str, list[tuple[str, str]]]],
