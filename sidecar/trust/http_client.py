@@ -140,11 +140,13 @@ class HttpClient:
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= until:
                 raise SourceError(f"{name}: not complete after {self.limits.total:g} s") from error
-            own = self._expired() if isinstance(error, ssl.SSLError) else ""
-            raise _AgainError(_reason(error) + own) from error
+            raise _AgainError(_reason(error) + self._expired()) from error
 
     def _expired(self) -> str:
-        """Return which of our own files have a certificate that is not in force."""
+        """Return which of our own files have a certificate that is not in force.
+
+        A server that refuses one may only close the connection, as TLS 1.3 has it.
+        """
         own = (self._config.ca, self._config.certificate)
         return not_in_force((path for path in own if path is not None), datetime.now(UTC))
 
